@@ -1,0 +1,45 @@
+"""ASKS: the Engine contract. An engine turns a request into a stream of events; it never judges what came out.
+
+`engine/local.py` runs a model file in a supervised worker process; `engine/pool.py` holds several of them under one
+memory budget. A remote or scripted engine is just another Engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol, runtime_checkable
+
+from smidgen.events import EngineEvent
+from smidgen.messages import Embeddings, GenerateRequest, Prompt, ScoreRequest, ScoreResult
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What an agent needs of a model.
+
+    All methods raise the typed errors of smidgen.errors before any work for a request that can't be served
+    (InvalidRequest, ContextOverflow, ConstraintError, EngineUnavailable). `generate` yields events and ends in exactly
+    one `Generated` or `Failed`; closing the iterator cancels the request within one decode step.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        ...
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]: ...
+
+    async def score(self, request: ScoreRequest) -> ScoreResult: ...
+
+    async def embed(self, texts: tuple[str, ...]) -> Embeddings: ...
+
+    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]: ...
+
+    async def detokenize(self, tokens: tuple[int, ...]) -> str: ...
+
+    async def stats(self) -> dict[str, Any]: ...
+
+    async def aclose(self) -> None: ...
