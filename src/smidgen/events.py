@@ -31,35 +31,35 @@ class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
     top: tuple[tuple[str, float], ...] = ()
 
 
-class Prefilled(Event, tag="prefilled"):
+class Prefilled(Event, frozen=True, kw_only=True, tag="prefilled"):
     """The prompt is in the cache; the first token comes next."""
 
     prompt_tokens: int
     cached_tokens: int
 
 
-class TextDelta(Event, tag="text"):
+class TextDelta(Event, frozen=True, kw_only=True, tag="text"):
     """Whole characters to append to the answer. May stand for several tokens."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-class Resumed(Event, tag="resumed"):
+class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
     """The worker died and was replaced; this stream goes on where it was. Nothing was lost or repeated."""
 
     cause: str
     after_tokens: int
 
 
-class Notice(Event, tag="notice"):
+class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """Something the user must be told: a downgrade, an overflow, a fallback. `code` is stable."""
 
     code: str
     message: str
 
 
-class Generated(Event, tag="generated"):
+class Generated(Event, frozen=True, kw_only=True, tag="generated"):
     """Terminal event of an engine's stream. `text` is the concatenation of all deltas."""
 
     text: str
@@ -69,7 +69,7 @@ class Generated(Event, tag="generated"):
     stop_string: str = ""
 
 
-class Failed(Event, tag="failed"):
+class Failed(Event, frozen=True, kw_only=True, tag="failed"):
     """Terminal event of any stream."""
 
     error: ErrorInfo
@@ -78,14 +78,14 @@ class Failed(Event, tag="failed"):
 # --- from an agent --------------------------------------------------------------------------------------------------
 
 
-class Routed(Event, tag="routed"):
+class Routed(Event, frozen=True, kw_only=True, tag="routed"):
     """Which strategy was chosen, and why, in words."""
 
     strategy: str
     reason: str
 
 
-class StepStarted(Event, tag="step"):
+class StepStarted(Event, frozen=True, kw_only=True, tag="step"):
     """The planner's next action: route, generate, call_tool, verify, retry, escalate."""
 
     number: int
@@ -93,18 +93,18 @@ class StepStarted(Event, tag="step"):
     detail: str = ""
 
 
-class ToolCalled(Event, tag="tool_call"):
+class ToolCalled(Event, frozen=True, kw_only=True, tag="tool_call"):
     call: ToolCall
 
 
-class ApprovalNeeded(Event, tag="approval"):
+class ApprovalNeeded(Event, frozen=True, kw_only=True, tag="approval"):
     """A tool with side effects waits for a yes. `preview` says what it would do."""
 
     call: ToolCall
     preview: str
 
 
-class ToolReturned(Event, tag="tool_result"):
+class ToolReturned(Event, frozen=True, kw_only=True, tag="tool_result"):
     """A tool's outcome. A failure is data: `ok` false and `result` the message."""
 
     call: ToolCall
@@ -113,13 +113,13 @@ class ToolReturned(Event, tag="tool_result"):
     seconds: float
 
 
-class Verified(Event, tag="verified"):
+class Verified(Event, frozen=True, kw_only=True, tag="verified"):
     check: str
     ok: bool
     reason: str = ""
 
 
-class FellBack(Event, tag="fallback"):
+class FellBack(Event, frozen=True, kw_only=True, tag="fallback"):
     """One strategy failed and the next is tried."""
 
     from_strategy: str
@@ -127,7 +127,7 @@ class FellBack(Event, tag="fallback"):
     reason: str
 
 
-class Asked(Event, tag="question"):
+class Asked(Event, frozen=True, kw_only=True, tag="question"):
     """Something required is missing from the request; the user is asked instead of it being invented."""
 
     question: str
@@ -141,7 +141,7 @@ class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
 
 
-class Finished(Event, tag="finished"):
+class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     """Terminal event of an agent's stream; the same fields as `smidgen run --json`."""
 
     text: str

@@ -7,11 +7,12 @@ The worker never asks the parent anything: it answers, and it reports progress.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
-from smidgen.errors import ErrorInfo
+from smidgen.errors import ErrorInfo, ProtocolError
 from smidgen.events import FinishReason, TokenLogprob
 from smidgen.messages import (
     Embeddings,
@@ -93,14 +94,14 @@ class ToWorker(msgspec.Struct, frozen=True, kw_only=True, tag_field="t"):
     pass
 
 
-class Open(ToWorker, tag="open"):
+class Open(ToWorker, frozen=True, kw_only=True, tag="open"):
     """The first message. Answered by `Opened` or `OpenFailed`."""
 
     version: int
     options: LoadOptions
 
 
-class Submit(ToWorker, tag="submit"):
+class Submit(ToWorker, frozen=True, kw_only=True, tag="submit"):
     """Start, or after a crash go on with, a generation. `resume_tokens` were emitted before; their text, `resume_bytes`
     bytes of which were delivered, is not sent again."""
 
@@ -110,31 +111,31 @@ class Submit(ToWorker, tag="submit"):
     resume_bytes: int = 0
 
 
-class Score(ToWorker, tag="score"):
+class Score(ToWorker, frozen=True, kw_only=True, tag="score"):
     id: int
     request: ScoreRequest
 
 
-class Embed(ToWorker, tag="embed"):
+class Embed(ToWorker, frozen=True, kw_only=True, tag="embed"):
     id: int
     texts: tuple[str, ...]
 
 
-class Tokenize(ToWorker, tag="tokenize"):
+class Tokenize(ToWorker, frozen=True, kw_only=True, tag="tokenize"):
     """Answered by `Tokens`."""
 
     id: int
     prompt: Prompt
 
 
-class Detokenize(ToWorker, tag="detokenize"):
+class Detokenize(ToWorker, frozen=True, kw_only=True, tag="detokenize"):
     """Answered by `Text`."""
 
     id: int
     tokens: tuple[int, ...]
 
 
-class RenderNative(ToWorker, tag="render"):
+class RenderNative(ToWorker, frozen=True, kw_only=True, tag="render"):
     """Render (role, content) pairs with llama.cpp's own template engine; answered by `Text`. For verification."""
 
     id: int
@@ -142,27 +143,27 @@ class RenderNative(ToWorker, tag="render"):
     add_generation_prompt: bool = True
 
 
-class Cancel(ToWorker, tag="cancel"):
+class Cancel(ToWorker, frozen=True, kw_only=True, tag="cancel"):
     """Ends the request with finish reason `cancelled`; unknown ids are ignored."""
 
     id: int
 
 
-class GetStats(ToWorker, tag="stats"):
+class GetStats(ToWorker, frozen=True, kw_only=True, tag="stats"):
     id: int
 
 
-class ClearCache(ToWorker, tag="clear"):
+class ClearCache(ToWorker, frozen=True, kw_only=True, tag="clear"):
     """Drop all idle prefixes. Answered by `Stats`."""
 
     id: int
 
 
-class Ping(ToWorker, tag="ping"):
+class Ping(ToWorker, frozen=True, kw_only=True, tag="ping"):
     id: int
 
 
-class Shutdown(ToWorker, tag="shutdown"):
+class Shutdown(ToWorker, frozen=True, kw_only=True, tag="shutdown"):
     """Finish nothing, free the model, exit with status 0."""
 
 
@@ -173,24 +174,24 @@ class FromWorker(msgspec.Struct, frozen=True, kw_only=True, tag_field="t"):
     pass
 
 
-class Hello(FromWorker, tag="hello"):
+class Hello(FromWorker, frozen=True, kw_only=True, tag="hello"):
     """The first frame, sent before the native library is imported."""
 
     version: int
     pid: int
 
 
-class Loading(FromWorker, tag="loading"):
+class Loading(FromWorker, frozen=True, kw_only=True, tag="loading"):
     """Progress of opening the file, 0.0 to 1.0."""
 
     fraction: float
 
 
-class Opened(FromWorker, tag="opened"):
+class Opened(FromWorker, frozen=True, kw_only=True, tag="opened"):
     info: ModelInfo
 
 
-class OpenFailed(FromWorker, tag="open_failed"):
+class OpenFailed(FromWorker, frozen=True, kw_only=True, tag="open_failed"):
     error: ErrorInfo
 
 
@@ -205,7 +206,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-class Step(FromWorker, tag="step"):
+class Step(FromWorker, frozen=True, kw_only=True, tag="step"):
     """One turn of the decode loop: proof of progress, with what it brought. `decoded` tokens went through the model."""
 
     number: int
@@ -213,7 +214,7 @@ class Step(FromWorker, tag="step"):
     chunks: tuple[Chunk, ...] = ()
 
 
-class Done(FromWorker, tag="done"):
+class Done(FromWorker, frozen=True, kw_only=True, tag="done"):
     """End of a generation. `text` is the last, until now held back, piece."""
 
     id: int
@@ -224,34 +225,34 @@ class Done(FromWorker, tag="done"):
     stop_string: str = ""
 
 
-class RequestFailed(FromWorker, tag="failed"):
+class RequestFailed(FromWorker, frozen=True, kw_only=True, tag="failed"):
     """End of any request with an error."""
 
     id: int
     error: ErrorInfo
 
 
-class Scored(FromWorker, tag="scored"):
+class Scored(FromWorker, frozen=True, kw_only=True, tag="scored"):
     id: int
     result: ScoreResult
 
 
-class Embedded(FromWorker, tag="embedded"):
+class Embedded(FromWorker, frozen=True, kw_only=True, tag="embedded"):
     id: int
     result: Embeddings
 
 
-class Tokens(FromWorker, tag="tokens"):
+class Tokens(FromWorker, frozen=True, kw_only=True, tag="tokens"):
     id: int
     tokens: tuple[int, ...]
 
 
-class Text(FromWorker, tag="text"):
+class Text(FromWorker, frozen=True, kw_only=True, tag="text"):
     id: int
     text: str
 
 
-class Stats(FromWorker, tag="stats"):
+class Stats(FromWorker, frozen=True, kw_only=True, tag="stats"):
     """Counters since start: steps, decoded_tokens, prefilled_tokens, cached_tokens, sampled_tokens, forced_tokens,
     evictions, preemptions, grammar_hits, grammar_misses; gauges: running, waiting, cells_used, cells_total."""
 
@@ -259,12 +260,23 @@ class Stats(FromWorker, tag="stats"):
     values: dict[str, Any]
 
 
-class Pong(FromWorker, tag="pong"):
+class Pong(FromWorker, frozen=True, kw_only=True, tag="pong"):
     id: int
 
 
 ParentMessage = (
-    Open | Submit | Score | Embed | Tokenize | Detokenize | RenderNative | Cancel | GetStats | ClearCache | Ping | Shutdown
+    Open
+    | Submit
+    | Score
+    | Embed
+    | Tokenize
+    | Detokenize
+    | RenderNative
+    | Cancel
+    | GetStats
+    | ClearCache
+    | Ping
+    | Shutdown
 )
 WorkerMessage = (
     Hello
@@ -295,3 +307,69 @@ def decode_from_parent(frame: bytes | memoryview) -> ParentMessage:
 def decode_from_worker(frame: bytes | memoryview) -> WorkerMessage:
     """Raises msgspec.DecodeError on anything outside the closed set."""
     return _decode_worker.decode(frame)
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+_HEADER = 4
+M = TypeVar("M")
+
+
+def frame(message: ParentMessage | WorkerMessage) -> bytes:
+    """The message as it goes over the socket. Raises ProtocolError for one over MAX_FRAME bytes."""
+    body = encode(message)
+    if len(body) > MAX_FRAME:
+        raise ProtocolError(
+            f"A message of {len(body)} bytes is over the limit of {MAX_FRAME}.",
+            hint="Send fewer texts at once.",
+            retryable=False,
+            size=len(body),
+        )
+    return len(body).to_bytes(_HEADER, "little") + body
+
+
+class FrameReader(Generic[M]):
+    """Incremental reader of frames: bytes in, whole messages out; does no I/O.
+
+    `decode` is `decode_from_parent` or `decode_from_worker`. After a ProtocolError the stream has lost its place, and
+    every further `feed` raises again. At most one frame (`MAX_FRAME` bytes) is held between calls.
+    """
+
+    def __init__(self, decode: Callable[[bytes | memoryview], M], max_frame: int = MAX_FRAME) -> None:
+        self._decode = decode
+        self._max_frame = max_frame
+        self._held = bytearray()
+        self._broken = ""
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a frame that isn't complete yet. Not 0 at the end of the stream means a truncated frame."""
+        return len(self._held)
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[M]:
+        """The messages completed by `data`. Raises ProtocolError on an oversized frame or one that doesn't decode."""
+        if self._broken:
+            raise ProtocolError(self._broken)
+        held = self._held
+        held += data
+        messages: list[M] = []
+        start = 0
+        with memoryview(held) as view:
+            while len(held) - start >= _HEADER:
+                size = int.from_bytes(view[start : start + _HEADER], "little")
+                if size > self._max_frame:
+                    self._fail(f"A frame announces {size} bytes; at most {self._max_frame} are allowed.")
+                if len(held) - start - _HEADER < size:
+                    break
+                begin = start + _HEADER
+                try:
+                    messages.append(self._decode(bytes(view[begin : begin + size])))
+                except (msgspec.DecodeError, ValueError, RecursionError) as error:
+                    self._fail(f"A frame of {size} bytes isn't a known message: {error}.")
+                start = begin + size
+        del held[:start]
+        return messages
+
+    def _fail(self, why: str) -> NoReturn:
+        self._broken = why
+        raise ProtocolError(why, hint="The worker is replaced; if this happens again, report it.")
