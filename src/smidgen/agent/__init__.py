@@ -1,1 +1,90 @@
+"""DECIDES: what to do next to answer a request. Engines produce, agents judge.
 
+run      the loop: performs the planner's actions and yields events; `run(model, tools, history, settings, approve)`
+plan     pure: state in, one action out
+route    rules that need no model, then gate, choice and fill by the model's own likelihoods
+verify   checks of calls and answers
+context  what of the history fits, counted in the model's own tokens
+
+Plain chat is an agent without tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from smidgen.engine import Engine
+from smidgen.messages import Constraint, Message, Prompt, Sampling, ToolCall, ToolSpec
+from smidgen.wire import ModelInfo
+
+Strategy = Literal["rules", "constrained", "simplified", "plain"]
+
+Approve = Callable[[ToolCall, str], Awaitable[bool]]
+"""Asked before a tool with side effects runs: the call, and what it would do in a line. True lets it run."""
+
+
+class Profile(Protocol):
+    """What an agent takes from a model family's profile; `smidgen.models.profiles.Profile` is one."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def sampling(self) -> Sampling: ...
+    @property
+    def tool_sampling(self) -> Sampling: ...
+    @property
+    def dialect(self) -> str: ...
+    @property
+    def stop(self) -> tuple[str, ...]: ...
+
+
+class Template(Protocol):
+    """Renders a conversation as the model was trained to read it; `smidgen.models.template.ChatTemplate` is one."""
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> Prompt: ...
+
+
+class AgentModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model ready to be used by an agent: its engine, and how to talk to it. `name` is what users call it."""
+
+    name: str
+    engine: Engine
+    profile: Profile
+    template: Template
+    info: ModelInfo | None = None
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's settings.
+
+    system: text of the system message; "" leaves it to the model's template.
+    max_tokens: tokens of the answer at most. sampling: replaces the profile's for the answer; `temperature` and `seed`
+    override single fields of it. stop, constraint and logprobs are for the answer only.
+    timeout_s: seconds for the whole run, tools included. max_steps: tool calls at most.
+    tool_choice: "auto" lets the agent decide, "none" forbids tools, "required" asks for one, else a tool's name.
+    strategies: which ways may be tried, in this order; "plain" answers without tools.
+    tool_timeout_s: seconds for one tool call. result_chars: characters of a tool's result that the model reads.
+    """
+
+    system: str = ""
+    max_tokens: int = 512
+    sampling: Sampling | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    constraint: Constraint | None = None
+    logprobs: int = 0
+    timeout_s: float | None = None
+    tool_timeout_s: float = 30.0
+    max_steps: int = 4
+    tool_choice: str = "auto"
+    strategies: tuple[Strategy, ...] = ("rules", "constrained", "simplified", "plain")
+    result_chars: int = 4000
