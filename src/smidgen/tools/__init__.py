@@ -17,8 +17,8 @@ Effect = Literal["read", "write"]
 
 
 class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. `value` is JSON-able. `text` is how the model reads it. `answer`, if not empty, already answers the
-    user in words (a template, no model needed)."""
+    """What came back. `value` is JSON-able. `text` is how the model reads it. `answer`, if not empty, already answers
+    the user in words (a template, no model needed)."""
 
     ok: bool
     value: Any
