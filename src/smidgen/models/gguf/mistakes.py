@@ -14,9 +14,7 @@ def recognise(start: bytes, file_bytes: int) -> tuple[str, str]:
         return "it is a web page", FETCH_FILE_ITSELF
     if text.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer, not the file it points to", "Run `git lfs pull`, or download the file itself."
-    if text.startswith(b'{"error') or text.startswith(
-        (b"entry not found", b"repository not found", b"access to model")
-    ):
+    if text.startswith((b'{"error', b"entry not found", b"repository not found", b"access to model")):
         return "it is a server's error message", FETCH_FILE_ITSELF
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < file_bytes:
         return (
