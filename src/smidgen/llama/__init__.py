@@ -17,7 +17,7 @@ from smidgen.wire import LoadOptions, ModelInfo
 
 
 class NoRoom(Exception):
-    """The KV cache has no slot for this batch (llama_decode returned 1). Free cells and try again; nothing was changed."""
+    """The KV cache has no slot for this batch; nothing was changed. Free cells and try again."""
 
 
 class DecodeFailed(Exception):
@@ -43,6 +43,11 @@ class Backend(Protocol):
     @property
     def batch(self) -> int: ...
 
+    @property
+    def outputs(self) -> int:
+        """Tokens of one batch that may ask for logits."""
+        ...
+
     def tokenize(self, text: str, special: bool) -> list[int]:
         """Token ids of the text alone: no BOS added. With `special`, control tokens in the text are parsed as such."""
         ...
@@ -67,7 +72,7 @@ class Backend(Protocol):
         ...
 
     def embed(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Mean-pooled (or as the model declares) unit vector, shape (embedding_size,). Clears the scratch sequence only."""
+        """Unit vector of shape (embedding_size,): the mean over tokens, or the pooling the model declares."""
         ...
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -95,4 +100,4 @@ class Backend(Protocol):
 
 
 OpenBackend = Callable[[LoadOptions, Callable[[float], None]], Backend]
-"""Opens a model; the second argument is told the fraction loaded. Raises ModelLoadFailed, OutOfMemory, InvalidRequest."""
+"""Opens a model; the second argument is told the fraction loaded. Raises ModelLoadFailed, OutOfMemory."""

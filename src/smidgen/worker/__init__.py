@@ -1,1 +1,14 @@
+"""BATCHES: the process that holds a model. One synchronous loop: receive, plan, decode, sample, emit.
 
+prefix      which sequence slots share which cells of the KV cache; ids and numbers only
+scheduler   what to decode next; ids and numbers only
+sequence    one request's tokens and progress
+sample      logits -> token, as a function of (seed, position, logits)
+constrain   grammar masks and forced tokens
+stream      bytes -> whole characters, stop strings held back
+generation  one generation: the four above put together
+trie        candidates laid out for one-pass scoring; ids and numbers only
+score       runs the trie
+channel     the socket to the parent
+loop        the loop; main starts it
+"""

@@ -1,0 +1,125 @@
+"""Requests as they arrive: tokenised, checked against the context, turned into sequences."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from itertools import count
+
+from smidgen.errors import ContextOverflow, InvalidRequest
+from smidgen.llama import Backend
+from smidgen.messages import Prompt
+from smidgen.wire import Score, Submit
+from smidgen.worker.generation import Generation
+from smidgen.worker.score import Scoring
+from smidgen.worker.sequence import Sequence
+from smidgen.worker.stream import TextStream
+
+KEPT_TOKENISATIONS = 256
+
+
+class Intake:
+    """forced_tokens: append what a grammar forces without sampling it."""
+
+    def __init__(self, backend: Backend, forced_tokens: bool = True) -> None:
+        self._backend = backend
+        self._info = backend.info
+        self._forced_tokens = forced_tokens
+        self._tokenised: OrderedDict[tuple[str, bool], list[int]] = OrderedDict()
+        self._arrivals = count()
+        self.hits = 0
+        self.misses = 0
+
+    def generation(self, message: Submit) -> Generation:
+        """Raises InvalidRequest, ContextOverflow."""
+        request = message.request
+        sequence = self._sequence(message.id, request.prompt, request.priority, request.timeout_s)
+        sequence.pin = min(request.pin, sequence.prompt_length - 1)
+        sequence.tokens.extend(message.resume_tokens)
+        limit = self._info.context
+        if request.max_tokens is not None:
+            limit = min(limit, sequence.prompt_length + request.max_tokens)
+        sequence.reserve = max(0, min(limit - len(sequence.tokens), 32))
+        sequence.held = request.constraint is not None
+        return Generation(
+            request=request,
+            sequence=sequence,
+            stream=TextStream(request.stop, message.resume_bytes),
+            limit=limit,
+            resumed=len(message.resume_tokens),
+            force=self._forced_tokens,
+        )
+
+    def scoring(self, message: Score) -> tuple[Scoring, Sequence]:
+        """Raises InvalidRequest, ContextOverflow."""
+        request = message.request
+        sequence = self._sequence(message.id, request.prompt, 0, request.timeout_s)
+        candidates = [self._backend.tokenize(text, False) for text in request.candidates]
+        if any(not tokens for tokens in candidates):
+            raise InvalidRequest("A candidate has no tokens.", hint="Leave empty candidates out.")
+        longest = max(len(tokens) for tokens in candidates)
+        self._check_length("The prompt with its longest candidate", sequence.prompt_length + longest)
+        scoring = Scoring(request, candidates, self._info.end_tokens)
+        sequence.reserve = scoring.cells_wanted
+        return scoring, sequence
+
+    def text_to_embed(self, text: str) -> list[int]:
+        """Raises InvalidRequest, ContextOverflow."""
+        tokens = self._with_bos(self._backend.tokenize(text, False))
+        self._check_length("The text to embed", len(tokens))
+        return tokens
+
+    def tokenize(self, prompt: Prompt) -> list[int]:
+        """All segments in order, with BOS in front where the model wants one and the text doesn't bring it."""
+        tokens: list[int] = []
+        for segment in prompt:
+            tokens += self._segment(segment.text, segment.special)
+        return self._with_bos(tokens)
+
+    def _segment(self, text: str, special: bool) -> list[int]:
+        found = self._tokenised.get((text, special))
+        if found is not None:
+            self.hits += 1
+            self._tokenised.move_to_end((text, special))
+            return found
+        self.misses += 1
+        found = self._tokenised[(text, special)] = self._backend.tokenize(text, special)
+        if len(self._tokenised) > KEPT_TOKENISATIONS:
+            self._tokenised.popitem(last=False)
+        return found
+
+    def _with_bos(self, tokens: list[int]) -> list[int]:
+        if self._info.add_bos and tokens[:1] != [self._info.bos]:
+            return [self._info.bos, *tokens]
+        return list(tokens)
+
+    def _sequence(self, request_id: int, prompt: Prompt, priority: int, timeout_s: float | None) -> Sequence:
+        if self._info.is_encoder_only:
+            raise InvalidRequest("This is an embedding model; it can't generate.", hint="Use a language model.")
+        tokens = self.tokenize(prompt)
+        if not tokens:
+            raise InvalidRequest("The prompt is empty.", hint="Give at least one character of text.")
+        self._check_length("The prompt", len(tokens), room=1)
+        return Sequence(
+            id=request_id,
+            tokens=tokens,
+            prompt_length=len(tokens),
+            arrival=next(self._arrivals),
+            priority=priority,
+            deadline=math.inf if timeout_s is None else time.monotonic() + timeout_s,
+        )
+
+    def _check_length(self, what: str, tokens: int, room: int = 0) -> None:
+        context = self._info.context
+        over = tokens + room - context
+        if over > 0:
+            raise ContextOverflow(
+                f"{what} has {tokens} tokens, {over} more than the context of {context} can take"
+                f"{f' with {room} for the answer' if room else ''}.",
+                hint="Shorten it, or open the model with a larger context (--context).",
+                prompt_tokens=tokens,
+                context_tokens=context,
+                over_by=over,
+                part="prompt",
+            )

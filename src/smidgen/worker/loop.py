@@ -1,0 +1,381 @@
+"""The loop: receive, plan, decode, sample, emit. Synchronous, single-threaded; it reports progress itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.errors import DeadlineExceeded, EngineBusy, EngineError, InvalidRequest, OutOfMemory, SmidgenError
+from smidgen.events import FinishReason
+from smidgen.llama import Backend, DecodeFailed, NoRoom
+from smidgen.messages import Embeddings, Usage
+from smidgen.wire import (
+    Cancel,
+    Chunk,
+    ClearCache,
+    Detokenize,
+    Embed,
+    Embedded,
+    GetStats,
+    LoadOptions,
+    Open,
+    ParentMessage,
+    Ping,
+    Pong,
+    RenderNative,
+    RequestFailed,
+    Score,
+    Scored,
+    Shutdown,
+    Stats,
+    Step,
+    Submit,
+    Text,
+    Tokenize,
+    Tokens,
+)
+from smidgen.worker.channel import Channel
+from smidgen.worker.constrain import Grammars
+from smidgen.worker.generation import Generation
+from smidgen.worker.intake import Intake
+from smidgen.worker.scheduler import Copy, Operation, Scheduler, Work
+from smidgen.worker.score import Scoring
+from smidgen.worker.sequence import Sequence
+
+NOTHING_READY_S = 0.02
+"""How long to wait for messages when requests are there but none can be decoded (a grammar is being prepared)."""
+
+
+class Stop(Exception):
+    """The parent asked the worker to end."""
+
+
+class Loop:
+    def __init__(self, backend: Backend, options: LoadOptions, channel: Channel) -> None:
+        self._backend = backend
+        self._channel = channel
+        self._info = backend.info
+        self._end_tokens = frozenset(self._info.end_tokens)
+        self._max_queue = options.max_queue
+        self._intake = Intake(backend, options.forced_tokens)
+        self._scheduler = Scheduler(
+            slots=backend.sequences,
+            cells=self._info.context,
+            batch=backend.batch,
+            outputs=backend.outputs,
+            can_rewind=self._info.can_rewind,
+        )
+        self._grammars = Grammars(backend.grammar_tokenizer, self._info.vocab_size)
+        self._generations: dict[int, Generation] = {}
+        self._scorings: dict[int, tuple[Scoring, Sequence]] = {}
+        self._steps = 0
+        self._counters = dict.fromkeys(
+            (
+                "decoded_tokens",
+                "prefilled_tokens",
+                "cached_tokens",
+                "sampled_tokens",
+                "forced_tokens",
+            ),
+            0,
+        )
+
+    def run(self) -> None:
+        """Until Stop or ParentGone."""
+        while True:
+            self._receive()
+            self._attach_grammars()
+            self._expire()
+            self._turn()
+
+    # --- receiving --------------------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        if any(sequence.pending > 0 for sequence in self._scheduler.running):
+            seconds = 0.0
+        elif self._scheduler.running:
+            seconds = NOTHING_READY_S
+        else:
+            seconds = 0.0 if self._scheduler.waiting else None
+        for message in self._channel.receive(seconds):
+            self._handle(message)
+
+    def _handle(self, message: ParentMessage) -> None:
+        match message:
+            case Submit():
+                self._guarded(message.id, lambda: self._submit(message))
+            case Score():
+                self._guarded(message.id, lambda: self._score(message))
+            case Embed():
+                self._guarded(message.id, lambda: self._embed(message))
+            case Tokenize():
+                self._guarded(message.id, lambda: self._answer_tokens(message))
+            case Detokenize():
+                self._guarded(message.id, lambda: self._answer_text(message))
+            case RenderNative():
+                self._guarded(message.id, lambda: self._render(message))
+            case Cancel():
+                self._cancel(message.id)
+            case GetStats():
+                self._channel.send(Stats(id=message.id, values=self._stats()))
+            case ClearCache():
+                self._perform(self._scheduler.clear())
+                self._channel.send(Stats(id=message.id, values=self._stats()))
+            case Ping():
+                self._channel.send(Pong(id=message.id))
+            case Shutdown():
+                raise Stop
+            case Open():
+                raise InvalidRequest("The model is open already.")
+
+    def _guarded(self, request_id: int, action: Callable[[], None]) -> None:
+        """A request's typed error is its own; anything else is a bug and ends the worker."""
+        try:
+            action()
+        except SmidgenError as error:
+            self._channel.send(RequestFailed(id=request_id, error=error.info()))
+        except DecodeFailed as error:
+            failure = EngineError(f"The model failed on this input ({error}).")
+            self._channel.send(RequestFailed(id=request_id, error=failure.info()))
+
+    def _submit(self, message: Submit) -> None:
+        self._check_queue()
+        generation = self._intake.generation(message)
+        generation.replay(self._backend)
+        if generation.sequence.held:
+            self._grammars.prepare()
+        self._generations[message.id] = generation
+        self._scheduler.add(generation.sequence)
+        if generation.ended is not None:
+            self._finish(generation, generation.ended)
+
+    def _score(self, message: Score) -> None:
+        self._check_queue()
+        scoring, sequence = self._intake.scoring(message)
+        self._scorings[message.id] = scoring, sequence
+        self._scheduler.add(sequence)
+
+    def _check_queue(self) -> None:
+        if len(self._scheduler.waiting) >= self._max_queue:
+            raise EngineBusy(f"{self._max_queue} requests are waiting already.", hint="Try again in a moment.")
+
+    def _embed(self, message: Embed) -> None:
+        vectors: list[tuple[float, ...]] = []
+        total = 0
+        for text in message.texts:
+            tokens = self._intake.text_to_embed(text)
+            while True:
+                try:
+                    vector = self._backend.embed(tokens)
+                    break
+                except NoRoom as error:
+                    room = self._scheduler.make_room()
+                    if not room:
+                        raise OutOfMemory("No room in the KV cache to embed this text.") from error
+                    self._perform(room)
+            vectors.append(tuple(vector.tolist()))
+            total += len(tokens)
+            self._count_step(len(tokens), ())
+        result = Embeddings(
+            vectors=tuple(vectors), dimensions=len(vectors[0]) if vectors else 0, usage=Usage(prompt_tokens=total)
+        )
+        self._channel.send(Embedded(id=message.id, result=result))
+
+    def _answer_tokens(self, message: Tokenize) -> None:
+        self._channel.send(Tokens(id=message.id, tokens=tuple(self._intake.tokenize(message.prompt))))
+
+    def _answer_text(self, message: Detokenize) -> None:
+        text = b"".join(self._backend.piece(token) for token in message.tokens).decode(errors="replace")
+        self._channel.send(Text(id=message.id, text=text))
+
+    def _render(self, message: RenderNative) -> None:
+        text = self._backend.render(message.messages, message.add_generation_prompt)
+        self._channel.send(Text(id=message.id, text=text))
+
+    # --- endings ----------------------------------------------------------------------------------------------------
+
+    def _cancel(self, request_id: int) -> None:
+        if request_id in self._generations:
+            self._finish(self._generations[request_id], "cancelled")
+        elif request_id in self._scorings:
+            _, sequence = self._scorings.pop(request_id)
+            self._perform(self._scheduler.finish(sequence))
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for generation in [g for g in self._generations.values() if g.sequence.deadline <= now]:
+            self._finish(generation, "deadline")
+        for request_id, (_, sequence) in list(self._scorings.items()):
+            if sequence.deadline <= now:
+                self._fail(request_id, sequence, DeadlineExceeded("The deadline passed before the scores were there."))
+
+    def _finish(self, generation: Generation, reason: FinishReason) -> None:
+        del self._generations[generation.id]
+        self._perform(self._scheduler.finish(generation.sequence))
+        chunk = generation.take_chunk()
+        if chunk is not None:
+            self._channel.send(Step(number=self._steps, decoded=0, chunks=(chunk,)))
+        done = generation.done(reason)
+        self._counters["forced_tokens"] += done.usage.forced_tokens
+        self._channel.send(done)
+
+    def _fail(self, request_id: int, sequence: Sequence, error: SmidgenError) -> None:
+        self._generations.pop(request_id, None)
+        self._scorings.pop(request_id, None)
+        self._perform(self._scheduler.finish(sequence, keep=False))
+        self._channel.send(RequestFailed(id=request_id, error=error.info()))
+
+    # --- decoding ---------------------------------------------------------------------------------------------------
+
+    def _attach_grammars(self) -> None:
+        if not self._grammars.ready:
+            return
+        for generation in [g for g in self._generations.values() if g.sequence.held]:
+            constraint = generation.request.constraint
+            try:
+                if constraint is not None:
+                    generation.use_matcher(self._grammars.matcher(constraint), self._backend)
+            except SmidgenError as error:
+                self._fail(generation.id, generation.sequence, error)
+                continue
+            if generation.ended is not None:
+                self._finish(generation, generation.ended)
+
+    def _turn(self) -> None:
+        plan = self._scheduler.plan()
+        self._perform(plan.operations)
+        if not plan.work:
+            return
+        now = time.perf_counter()
+        for sequence, *_ in plan.work:
+            generation = self._generations.get(sequence.id)
+            if generation is not None and not generation.started_at:
+                generation.started_at = now
+                self._counters["cached_tokens"] += max(sequence.cached, 0)
+        try:
+            self._decode(plan.work)
+        except NoRoom:
+            room = self._scheduler.make_room()
+            self._perform(room)
+            if not room:
+                for sequence, *_ in plan.work:
+                    self._fail(sequence.id, sequence, OutOfMemory("The KV cache has no room for this request."))
+            return
+        except DecodeFailed as error:
+            for sequence, *_ in plan.work:
+                self._fail(sequence.id, sequence, EngineError(f"The model failed on this input ({error})."))
+            return
+        self._perform(self._scheduler.commit(plan.work))
+        self._sample(plan.work)
+
+    def _decode(self, work: list[Work]) -> None:
+        tokens: list[int] = []
+        positions: list[NDArray[np.int32]] = []
+        owners: list[tuple[int]] = []
+        for sequence, start, size, _ in work:
+            tokens += sequence.tokens[start : start + size]
+            positions.append(np.arange(start, start + size, dtype=np.int32))
+            owners += [(sequence.slot,)] * size
+        wants = np.zeros(len(tokens), dtype=np.int8)
+        last = -1
+        for _, _, size, wants_logits in work:
+            last += size
+            wants[last] = wants_logits
+        self._backend.decode(np.array(tokens, dtype=np.int32), np.concatenate(positions), owners, wants)
+
+    def _sample(self, work: list[Work]) -> None:
+        last = -1
+        decoded = 0
+        chunks: list[Chunk] = []
+        ended: list[Generation] = []
+        scored: list[Sequence] = []
+        failed: list[tuple[Sequence, SmidgenError]] = []
+        for sequence, start, size, wants_logits in work:
+            last += size
+            decoded += size
+            self._counters["prefilled_tokens"] += max(0, min(start + size, sequence.prompt_length) - start)
+            if not wants_logits:
+                continue
+            logits = self._backend.logits(last)
+            try:
+                if sequence.id in self._scorings:
+                    self._scorings[sequence.id][0].start(logits)
+                    scored.append(sequence)
+                    continue
+                generation = self._generations[sequence.id]
+                generation.advance(logits, self._backend, self._end_tokens)
+            except SmidgenError as error:
+                failed.append((sequence, error))
+                continue
+            self._counters["sampled_tokens"] += 1
+            if generation.ended is not None:
+                ended.append(generation)
+            if (chunk := generation.take_chunk()) is not None:
+                chunks.append(chunk)
+        self._count_step(decoded, tuple(chunks))
+        for sequence, error in failed:
+            self._fail(sequence.id, sequence, error)
+        for generation in ended:
+            self._finish(generation, generation.ended or "stop")
+        for sequence in scored:
+            self._finish_scoring(sequence)
+
+    def _finish_scoring(self, sequence: Sequence) -> None:
+        """Decode the candidates below the prompt, all at once, and answer."""
+        scoring, _ = self._scorings[sequence.id]
+        slots: list[int] = []
+        try:
+            if scoring.leaves:
+                slots, operations = self._scheduler.take_slots(scoring.leaves, scoring.cells_wanted)
+                self._perform(operations)
+                if not slots:
+                    raise NoRoom
+                scoring.run(
+                    self._backend, sequence.slot, sequence.computed, slots, lambda count: self._count_step(count, ())
+                )
+            result = scoring.result(sequence.prompt_length, max(sequence.cached, 0))
+        except NoRoom:
+            error = OutOfMemory("The KV cache has no room for these candidates now.", retryable=True)
+            self._fail(sequence.id, sequence, error)
+        except (SmidgenError, DecodeFailed) as error:
+            typed = error if isinstance(error, SmidgenError) else EngineError(f"The model failed here ({error}).")
+            self._fail(sequence.id, sequence, typed)
+        else:
+            del self._scorings[sequence.id]
+            self._perform(self._scheduler.finish(sequence))
+            self._channel.send(Scored(id=sequence.id, result=result))
+        finally:
+            self._scheduler.return_slots(slots)
+
+    def _count_step(self, decoded: int, chunks: tuple[Chunk, ...]) -> None:
+        self._steps += 1
+        self._counters["decoded_tokens"] += decoded
+        self._channel.send(Step(number=self._steps, decoded=decoded, chunks=chunks))
+
+    def _perform(self, operations: list[Operation]) -> None:
+        for operation in operations:
+            if isinstance(operation, Copy):
+                self._backend.copy(operation.source, operation.target, operation.length)
+            else:
+                self._backend.drop(operation.slot)
+
+    def _stats(self) -> dict[str, int | float]:
+        scheduler = self._scheduler
+        return {
+            "steps": self._steps,
+            **self._counters,
+            "token_cache_hits": self._intake.hits,
+            "token_cache_misses": self._intake.misses,
+            "evictions": scheduler.evictions,
+            "preemptions": scheduler.preemptions,
+            "grammar_hits": self._grammars.hits,
+            "grammar_misses": self._grammars.misses,
+            "running": len(scheduler.running),
+            "waiting": len(scheduler.waiting),
+            "idle_prefixes": scheduler.idle_prefixes,
+            "cells_used": scheduler.tree.cells,
+            "cells_total": scheduler.cells,
+        }
