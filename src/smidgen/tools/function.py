@@ -56,9 +56,13 @@ class FunctionTool:
     def effect(self) -> Effect:
         return self._effect
 
-    @cached_property
+    @property
     def spec(self) -> ToolSpec:
         """Raises InvalidRequest for a signature that has no JSON Schema."""
+        return self._spec
+
+    @cached_property
+    def _spec(self) -> ToolSpec:
         summary = read_docstring(self.function.__doc__)[0]
         return ToolSpec(
             name=self._name,

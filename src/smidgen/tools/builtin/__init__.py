@@ -1,1 +1,43 @@
+"""Tools that come with smidgen: few, short names, one line of description, examples in the parameters."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from smidgen.tools import Tool
+
+NAMES = (
+    "calculator",
+    "current_time",
+    "weekday",
+    "days_between",
+    "date_add",
+    "list_files",
+    "read_file",
+    "search_files",
+    "write_file",
+)
+"""All built-in tools, in the order in which a model is told of them."""
+
+_FILE_TOOLS = frozenset({"list_files", "read_file", "search_files", "write_file"})
+
+
+def builtin_tools(workspace: str | Path | None = None, names: Sequence[str] | None = None) -> tuple[Tool, ...]:
+    """The named tools, or all that can be had; the file tools are confined to the folder `workspace` and need it.
+
+    Raises UnknownTool for a name that isn't built in, InvalidRequest for a file tool without a workspace.
+    """
+    from smidgen.errors import InvalidRequest
+    from smidgen.tools.builtin.calculator import calculator
+    from smidgen.tools.builtin.dates import date_tools
+    from smidgen.tools.builtin.files import file_tools
+    from smidgen.tools.registry import Registry
+
+    if workspace is None and names is not None and (needing := _FILE_TOOLS.intersection(names)):
+        raise InvalidRequest(f"{', '.join(sorted(needing))} needs a workspace folder.")
+    available: list[Tool] = [calculator(), *date_tools()]
+    if workspace is not None:
+        available.extend(file_tools(workspace))
+    registry = Registry(available)
+    return tuple(registry) if names is None else tuple(registry.get(name) for name in names)

@@ -1,4 +1,4 @@
-"""Dates and times: now, weekdays, differences and sums, by the calendar. The clock can be given, so tests stand still."""
+"""Dates and times: now, weekdays, differences and sums, by the calendar. The clock can be given, so tests are fixed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def system_clock() -> dt.datetime:
 
 
 def parse_date(text: str, clock: Clock = system_clock) -> dt.date:
-    """ISO dates and weeks, "today", "tomorrow", "yesterday", weekday names (the next such day, "last friday" the one before),
-    "25 December 2026", "Dec 25" (this year). Day and month as numbers only where one reading is possible.
+    """ISO dates and weeks, "today", "tomorrow", "yesterday", weekday names (the next such day, "last friday" the one
+    before), "25 December 2026", "Dec 25" (this year). Day and month as numbers only where one reading is possible.
 
     Raises ToolFailed with what was wrong.
     """

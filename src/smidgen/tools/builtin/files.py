@@ -1,0 +1,164 @@
+"""File tools over one workspace folder: list, read, search, write. Sizes are bounded and every cut is told."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from smidgen.errors import ToolFailed
+from smidgen.tools import ToolOutcome
+from smidgen.tools.builtin.confined import Workspace, components
+from smidgen.tools.function import FunctionTool, tool
+
+MAX_READ = 64 * 1024
+MAX_SCANNED = 64 * 1024 * 1024
+MAX_WRITE = 1024 * 1024
+MAX_LISTED = 200
+MAX_MATCHES = 50
+MAX_LINE = 300
+SEARCH_SECONDS = 5.0
+SEARCH_DEPTH = 12
+
+
+def file_tools(root: str | Path) -> tuple[FunctionTool, ...]:
+    workspace = Workspace(root)
+
+    @tool
+    def list_files(folder: str = ".") -> ToolOutcome:
+        """List the files in a folder.
+
+        Args:
+            folder: for example "." for the folder here, or "docs"
+        """
+        entries = workspace.entries(components(folder))
+        names = [shown(name) + ("/" if is_folder else "") for name, is_folder, _ in entries]
+        names.sort(key=str.lower)
+        where = "here" if not components(folder) else f"in {folder}"
+        if not names:
+            return ToolOutcome(ok=True, value=[], text="(empty)", answer=f"There are no files {where}.")
+        cut = len(names) - MAX_LISTED
+        text = "\n".join(names[:MAX_LISTED]) + (f"\n[cut: {cut} more]" if cut > 0 else "")
+        return ToolOutcome(ok=True, value=names[:MAX_LISTED], text=text, answer=text)
+
+    @tool
+    def read_file(path: str, first_line: int = 1, last_line: int | None = None) -> ToolOutcome:
+        """Read the text of a file.
+
+        Args:
+            path: for example "notes.txt" or "docs/plan.md"
+            first_line: the line to start at
+            last_line: the line to end at; left out, the end of the file
+        """
+        if first_line < 1 or (last_line is not None and last_line < first_line):
+            raise ToolFailed("Lines count from 1, and the last can't come before the first.")
+        text, cut = _read_lines(workspace, path, first_line, last_line)
+        if not text:
+            text = "(empty)" if first_line == 1 else f"(the file ends before line {first_line})"
+        return ToolOutcome(ok=True, value=text, text=text + cut)
+
+    @tool
+    def search_files(text: str, folder: str = ".") -> ToolOutcome:
+        """Find the lines in files that contain some text.
+
+        Args:
+            text: the words to look for, capitals ignored
+            folder: where to look, for example "."
+        """
+        wanted = text.strip().lower()
+        if not wanted:
+            raise ToolFailed("Say which text to look for.")
+        matches: list[dict[str, object]] = []
+        notes: list[str] = []
+        for match in _search(workspace, wanted, components(folder), notes):
+            matches.append(match)
+            if len(matches) == MAX_MATCHES:
+                notes.append(f"stopped after {MAX_MATCHES} matches")
+                break
+        lines = [f"{match['path']}:{match['line']}: {match['text']}" for match in matches]
+        lines = lines or [f"No file contains {text!r}."]
+        lines += [f"[{note}]" for note in notes]
+        said = "\n".join(lines)
+        return ToolOutcome(ok=True, value=matches, text=said, answer=said)
+
+    @tool(effect="write")
+    def write_file(path: str, content: str) -> ToolOutcome:
+        """Write text to a file; an older file of that name is replaced.
+
+        Args:
+            path: for example "notes.txt"
+            content: the whole text of the file
+        """
+        data = content.encode("utf-8", "surrogatepass")
+        if len(data) > MAX_WRITE:
+            raise ToolFailed(f"The text has {len(data)} bytes; {MAX_WRITE} are allowed.")
+        new = workspace.write(path, data)
+        said = f"{'Wrote' if new else 'Replaced'} {path} ({len(data)} bytes)."
+        return ToolOutcome(ok=True, value={"path": path, "bytes": len(data), "new": new}, text=said, answer=said)
+
+    return list_files, read_file, search_files, write_file
+
+
+def shown(name: str) -> str:
+    """A file name as text: bytes that aren't UTF-8 and control characters are replaced."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _read_lines(workspace: Workspace, path: str, first: int, last: int | None) -> tuple[str, str]:
+    """The lines, and what to say of a cut ("" if there was none)."""
+    kept: list[bytes] = []
+    size = scanned = 0
+    with workspace.file(path) as handle, os.fdopen(os.dup(handle), "rb") as stream:
+        total = os.fstat(handle).st_size
+        if b"\0" in stream.peek(4096)[:4096]:
+            raise ToolFailed(f"{path!r} is a binary file of {total} bytes, not text.")
+        number = 1
+        while last is None or number <= last:
+            line = stream.readline(MAX_READ + 1)
+            scanned += len(line)
+            if not line or scanned > MAX_SCANNED:
+                break
+            if number >= first:
+                room = MAX_READ - size
+                kept.append(line[:room])
+                size += len(line)
+                if size > MAX_READ:
+                    break
+            if line.endswith(b"\n"):
+                number += 1
+    text = b"".join(kept).decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
+    if size > MAX_READ:
+        return text, f"\n[cut: {MAX_READ} bytes shown, the file has {total}; ask for later lines by number]"
+    if scanned > MAX_SCANNED:
+        return text, f"\n[cut: only the first {MAX_SCANNED} bytes were looked at]"
+    return text, ""
+
+
+def _search(workspace: Workspace, wanted: str, start: tuple[str, ...], notes: list[str]) -> Iterator[dict[str, object]]:
+    end = time.monotonic() + SEARCH_SECONDS
+    pending = [start]
+    scanned = 0
+    while pending:
+        parts = pending.pop(0)
+        for name, is_folder, is_file in workspace.entries(parts):
+            if time.monotonic() > end or scanned > MAX_SCANNED:
+                notes.append("stopped early: too much to search; name a folder")
+                return
+            path = "/".join((*parts, name))
+            if is_folder and not name.startswith(".") and len(parts) < SEARCH_DEPTH:
+                pending.append((*parts, name))
+            elif is_file:
+                try:
+                    with workspace.file(path) as file:
+                        data = os.read(file, MAX_WRITE)
+                except ToolFailed as error:
+                    notes.append(f"skipped {shown(path)}: {error.message}")
+                    continue
+                scanned += len(data)
+                if b"\0" in data[:4096]:
+                    continue
+                for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+                    if wanted in line.lower():
+                        yield {"path": shown(path), "line": number, "text": line.strip()[:MAX_LINE]}
