@@ -19,7 +19,7 @@ from smidgen.models.detect import ModelFacts
 GREEDY = Sampling(temperature=0.0)
 
 SystemPolicy = Literal["role", "fold"]
-"""`role`: a message of its own. `fold`: its text goes in front of the first user message, as these models were taught."""
+"""`role`: a message of its own. `fold`: its text goes in front of the first user message, as the model was taught."""
 
 Dialect = Literal["fenced_json", "python_call"]
 
@@ -44,8 +44,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     is_base: bool = False
 
 
-def _chat(temperature: float, top_p: float = 1.0, top_k: int = 0, **others: Any) -> Sampling:
-    return Sampling(temperature=temperature, top_p=top_p, top_k=top_k, **{"min_p": 0.0, **others})
+def _chat(
+    temperature: float, top_p: float = 1.0, top_k: int = 0, *, min_p: float = 0.0, repeat_penalty: float = 1.0
+) -> Sampling:
+    return Sampling(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, repeat_penalty=repeat_penalty)
 
 
 _CHATML_STOP = ("<|im_end|>", "<|im_start|>")
@@ -133,7 +135,7 @@ PROFILES: Mapping[str, Profile] = {
 
 
 def profile_for(facts: ModelFacts) -> Profile:
-    """The family's row, fitted to what this file says of itself. Unknown families get a row by their template's markers.
+    """The family's row, fitted to what this file says of itself. Unknown families get one by their template's markers.
 
     Pure. `context` never exceeds what the model was trained with.
     """
