@@ -1,0 +1,5 @@
+"""`python -m smidgen`."""
+
+from smidgen.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,240 @@
+"""Configuration: one frozen value, read once at the edge from a TOML file and `SMIDGEN_*` variables.
+
+The variables win over the file, and what a command line or a constructor says wins over both. Unknown keys are errors,
+with the file, the line and near names. docs/configuration.md lists every key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import msgspec
+
+from smidgen.errors import ConfigError
+from smidgen.supervise.plan import Limits
+
+DEFAULT_MODEL = "qwen2.5-coder-0.5b"
+
+NOT_SETTINGS = frozenset({"SMIDGEN_CONFIG", "SMIDGEN_DEBUG"})
+"""Variables that are read elsewhere and name no key of the configuration."""
+
+NOT_SETTINGS_PREFIXES = ("SMIDGEN_TEST_", "SMIDGEN_BENCH_")
+
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*$", re.IGNORECASE)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a person can set. All have defaults.
+
+    model: catalogue name, path of a GGUF file, or `hf:owner/repo/file`.
+    home: folder for models, reports and history; empty means the platform's own data folder.
+    memory: bytes that loaded models may take together; 0 means a share of what is free.
+    threads: for decode and prefill; 0 means the physical cores.
+    context: tokens that prompt and answer may have together; 0 means what the model and the memory allow.
+    gpu: "auto" uses a GPU if the installed native library can; "off" never.
+    workspace: folder that file tools may touch; empty means the current folder.
+    timeout_s: for one answer; 0 means no limit.
+    max_tokens: new tokens per answer.
+    supervision: when a worker counts as hung and how often it is replaced; `smidgen.supervise.plan.Limits`.
+    """
+
+    model: str = DEFAULT_MODEL
+    home: str = ""
+    memory: int = 0
+    threads: int = 0
+    context: int = 0
+    gpu: Literal["auto", "off"] = "auto"
+    workspace: str = ""
+    timeout_s: float = 120.0
+    max_tokens: int = 512
+    supervision: Limits = Limits()
+
+    def home_path(self) -> Path:
+        """The data folder. Not created here."""
+        if self.home:
+            return Path(self.home).expanduser()
+        import platformdirs
+
+        return Path(platformdirs.user_data_dir("smidgen", appauthor=False))
+
+    def workspace_path(self) -> Path:
+        return Path(self.workspace).expanduser() if self.workspace else Path.cwd()
+
+
+def config_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the file is looked for: $SMIDGEN_CONFIG, else config.toml in the platform's own configuration folder."""
+    environ = os.environ if environ is None else environ
+    if named := environ.get("SMIDGEN_CONFIG"):
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("smidgen", appauthor=False)) / "config.toml"
+
+
+def load_config(environ: Mapping[str, str] | None = None, **overrides: object) -> Config:
+    """Read the file and the environment. `overrides` that are not None win. Raises ConfigError."""
+    environ = os.environ if environ is None else environ
+    path = config_path(environ)
+    values = _read_file(path, required="SMIDGEN_CONFIG" in environ)
+    for key, value, origin in _from_environment(environ):
+        _put(values, key, _checked(key, value, origin))
+    for name, value in overrides.items():
+        if value is not None:
+            _put(values, (name,), _checked((name,), value, name))
+    return msgspec.convert(values, Config)
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes: a whole number, or text such as "512MB" (powers of 1000) or "4 GiB" (powers of 1024)."""
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text
+    match = _SIZE.match(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a size such as 512MB, 4GiB or 0")
+    power = " KMGT".index(match[2].upper() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+def set_in_file(path: Path, key: str, value: str) -> None:
+    """Set one top-level text key in the file, leaving every other line as it is. Raises ConfigError, OSError."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    assignment = f"{key} = {msgspec.json.encode(value).decode()}"
+    end_of_top = next((i for i, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
+    for i in range(end_of_top):
+        if re.match(rf"\s*{re.escape(key)}\s*=", lines[i]):
+            lines[i] = assignment
+            break
+    else:
+        lines.insert(0, assignment)
+    text = "\n".join(lines) + "\n"
+    if tomllib.loads(text).get(key) != value:
+        raise ConfigError(
+            f"{path}: {key} can't be set without rewriting the file.", hint=f"Write {assignment} by hand."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_name(path.name + ".new")
+    written.write_text(text, encoding="utf-8")
+    written.replace(path)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def _sections() -> dict[str, type[msgspec.Struct]]:
+    return {"supervision": Limits}
+
+
+def _known_keys() -> dict[tuple[str, ...], msgspec.structs.FieldInfo]:
+    sections = _sections()
+    keys: dict[tuple[str, ...], msgspec.structs.FieldInfo] = {}
+    for field in msgspec.structs.fields(Config):
+        if field.name not in sections:
+            keys[(field.name,)] = field
+    for section, struct in sections.items():
+        for field in msgspec.structs.fields(struct):
+            keys[(section, field.name)] = field
+    return keys
+
+
+def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(
+                f"{path} doesn't exist.", hint="Unset SMIDGEN_CONFIG, or let it name a TOML file."
+            ) from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}.") from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} isn't valid TOML: {error}.") from error
+    sections = _sections()
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name in sections:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{_place(path, text, name)}: {name} is a section.", hint=f"Write [{name}].")
+            for key, entry in cast("dict[str, Any]", value).items():
+                place = _place(path, text, key, section=name)
+                _put(values, (name, key), _checked((name, key), entry, place))
+        else:
+            _put(values, (name,), _checked((name,), value, _place(path, text, name)))
+    return values
+
+
+def _place(path: Path, text: str, key: str, section: str = "") -> str:
+    """`file:line` of the key's assignment, or the file alone where it can't be told."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
+            current = header[1]
+            if current == key and not section:
+                return f"{path}:{number}"
+        elif current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return f"{path}:{number}"
+    return str(path)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[tuple[str, ...], str, str]]:
+    names = {"SMIDGEN_" + "_".join(key).upper(): key for key in _known_keys()}
+    for variable, value in environ.items():
+        if not variable.startswith("SMIDGEN_") or variable in NOT_SETTINGS:
+            continue
+        if variable.startswith(NOT_SETTINGS_PREFIXES):
+            continue
+        if variable not in names:
+            raise ConfigError(
+                f"The environment variable {variable} is not a setting of smidgen.",
+                hint=_near_hint(variable, names),
+                near=difflib.get_close_matches(variable, names),
+            )
+        if value != "":
+            yield names[variable], value, f"environment variable {variable}"
+
+
+def _checked(key: tuple[str, ...], value: object, origin: str) -> object:
+    """The value in its field's type, or a ConfigError that names key and origin."""
+    known = _known_keys()
+    if key not in known:
+        if len(key) == 1 and isinstance(value, dict):
+            raise ConfigError(f"{origin}: there is no section [{key[0]}].", hint=_near_hint(key[0], _sections()))
+        siblings = [k[-1] for k in known if k[:-1] == key[:-1]]
+        raise ConfigError(
+            f"{origin}: there is no setting {'.'.join(key)!r}.",
+            hint=_near_hint(key[-1], siblings),
+            near=difflib.get_close_matches(key[-1], siblings),
+        )
+    field = known[key]
+    try:
+        if key == ("memory",) and isinstance(value, str):
+            value = parse_size(value)
+        strict = not origin.startswith("environment")
+        converted: Any = msgspec.convert(value, field.type, strict=strict)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{origin}: {'.'.join(key)} = {value!r} can't be used: {error}.") from error
+    if isinstance(converted, (int, float)) and not 0 <= converted < float("inf"):
+        raise ConfigError(f"{origin}: {'.'.join(key)} = {value!r} can't be used: it must be 0 or more.")
+    return converted
+
+
+def _put(values: dict[str, Any], key: tuple[str, ...], value: object) -> None:
+    for part in key[:-1]:
+        values = values.setdefault(part, {})
+    values[key[-1]] = value
+
+
+def _near_hint(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"There are: {', '.join(known)}."
