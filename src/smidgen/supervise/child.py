@@ -172,15 +172,13 @@ async def _start(module: str, sock: socket.socket, output: _Output) -> asyncio.S
         transport, _ = await loop.subprocess_exec(
             lambda: output,
             *command,
-            "--share",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=environment,
         )
         pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
-        shared = sock.share(transport.get_pid())
-        pipe.write(len(shared).to_bytes(4, "little") + shared)
+        pipe.write(sock.share(transport.get_pid()))
         pipe.close()
     else:
         number = sock.fileno()

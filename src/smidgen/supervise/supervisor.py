@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from smidgen.errors import EngineUnavailable, ProtocolError, SmidgenError
 from smidgen.supervise import plan, reports
@@ -35,6 +36,18 @@ from smidgen.wire import (
 log = logging.getLogger("smidgen.supervise")
 
 
+REPORT_S = 1.0
+"""A restart waits no longer than this for the crash report to be written."""
+
+
+class Crash(msgspec.Struct, frozen=True, kw_only=True):
+    """cause: in words. signal: its name, "" if it wasn't one. report: path of the crash report, "" if none is kept."""
+
+    cause: str
+    signal: str = ""
+    report: str = ""
+
+
 class Consumer(Protocol):
     """Who the messages are for. Called from the event loop; must not block or raise."""
 
@@ -46,12 +59,8 @@ class Consumer(Protocol):
         """Anything but the handshake and Pong."""
         ...
 
-    def crashed(self, cause: str) -> None:
-        """The worker is lost, at this moment; a restart or `unavailable` follows."""
-        ...
-
-    def reported(self, path: Path) -> None:
-        """The last crash was written down here."""
+    def crashed(self, crash: Crash) -> None:
+        """The worker is gone, with whatever was sent to it; a restart or `unavailable` follows."""
         ...
 
     def unavailable(self, error: SmidgenError) -> None:
@@ -87,14 +96,13 @@ class Supervisor:
         self._state = plan.State()
         self._child: Child | None = None
         self._life: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self._greeted = False
         self._ready = False
         self._cause = ""
         self._trouble: SmidgenError | None = None
-        self._report: Path | None = None
+        self._report = ""
         self._pings = 0
         self._shapes: list[dict[str, Any]] = []
         self._closing = False
@@ -149,8 +157,6 @@ class Supervisor:
                     if self._child is not None:
                         self._child.kill()
                     await asyncio.wait({life}, timeout=plan.KILL_AGAIN_S)
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
 
     # --- performing the plan ----------------------------------------------------------------------------------------
 
@@ -190,7 +196,7 @@ class Supervisor:
                 self._cause = f"no progress for {silence:.1f} s"
                 if self._child is not None:
                     self._child.abort()
-                self._down(self._cause)
+                self._down()
             case plan.Kill():
                 if self._child is not None:
                     self._child.kill()
@@ -205,8 +211,8 @@ class Supervisor:
     def _gave_up(self, until: float, crashes: int) -> EngineUnavailable:
         wait = max(0.0, until - time.monotonic())
         details: dict[str, Any] = {"restarts": crashes, "cause": self._cause, "retry_after_s": round(wait, 1)}
-        if self._report is not None:
-            details["report"] = str(self._report)
+        if self._report:
+            details["report"] = self._report
         return EngineUnavailable(
             f"The worker of {self._name} crashed {crashes} times and is left alone for now; last: {self._cause}.",
             hint=f"Try again in {wait:.0f} s. If it goes on, `smidgen doctor` and the crash reports say more.",
@@ -228,26 +234,26 @@ class Supervisor:
             self._child.kill()
         end = await self._child.wait()
         self._child = None
-        self._over(end)
+        await self._over(end)
 
-    def _over(self, end: Exit) -> None:
+    async def _over(self, end: Exit) -> None:
         """The process is gone: write it down, tell the consumer, let the plan decide."""
         phase = "serving" if self._state.opened else "load"
-        self._down(end.describe())
         cause = end.describe()
         if self._trouble is not None:
             cause = f"{self._trouble.message} ({cause})"
-        elif self._cause and self._cause != cause:
+        elif self._cause:
             cause = f"{self._cause} ({cause})"
-        refused, self._cause = self._state.refused, cause
+        self._cause = cause
+        self._down()
         if self._closing:
             return
-        if refused and self._trouble is not None:
-            trouble = self._trouble
+        if self._state.refused and self._trouble is not None:
             self._tell(plan.Exited())
-            self._consumer.unavailable(trouble)
+            self._consumer.unavailable(self._trouble)
             return
         log.warning("%s: worker %d ended: %s", self._name, end.pid, cause)
+        self._report = ""
         if self._crash_folder is not None:
             report = reports.CrashReport(
                 time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -262,28 +268,23 @@ class Supervisor:
                 output=end.output,
                 requests=self._shapes,
             )
-            self._background(self._write(self._crash_folder, report))
+            await self._write(self._crash_folder, report)
+        self._consumer.crashed(Crash(cause=cause, signal=end.signal, report=self._report))
         self._tell(plan.Exited())
 
-    def _down(self, cause: str) -> None:
-        """Tell the consumer of the crash, once, as early as it is known."""
+    def _down(self) -> None:
+        """Nothing more is sent to this worker, and nothing more believed."""
         if self._ready:
             self._ready = False
             self._shapes = self._consumer.shapes()
-            self._consumer.crashed(cause)
 
     async def _write(self, folder: Path, report: reports.CrashReport) -> None:
         try:
-            self._report = await asyncio.to_thread(reports.write, folder, report)
-        except OSError as error:
-            log.warning("%s: the crash report can't be kept: %s", self._name, error)
-            return
-        self._consumer.reported(self._report)
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            path = await asyncio.wait_for(asyncio.to_thread(reports.write, folder, report), REPORT_S)
+        except (OSError, TimeoutError) as error:
+            log.warning("%s: the crash report can't be kept: %s", self._name, error or "the disk doesn't answer")
+        else:
+            self._report = str(path)
 
     # --- what the worker says ---------------------------------------------------------------------------------------
 
@@ -324,10 +325,10 @@ class Supervisor:
         if error is not None:
             self._garbled(error)
             return
-        self._down("the worker closed its socket")
+        self._down()
         self._tell(plan.Lost())
 
     def _garbled(self, error: ProtocolError) -> None:
         self._trouble = error
-        self._down(error.message)
+        self._down()
         self._tell(plan.Garbled())
