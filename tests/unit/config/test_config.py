@@ -65,8 +65,19 @@ def test_an_unknown_variable_is_refused_with_near_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['threads = "two"', "threads = -1", "threads = 1.5", 'memory = "lots"', 'gpu = "maybe"', "timeout_s = nan"]
-    + ["timeout_s = inf", "supervision = 3", "model = 3", "threads = true", "threads ="],
+    [
+        'threads = "two"',
+        "threads = -1",
+        "threads = 1.5",
+        "threads = true",
+        "threads =",
+        'memory = "lots"',
+        'gpu = "maybe"',
+        "timeout_s = nan",
+        "timeout_s = inf",
+        "supervision = 3",
+        "model = 3",
+    ],
 )
 def test_values_that_cannot_be_used_are_refused_with_the_place(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"config\.toml"):

@@ -1,0 +1,8 @@
+"""The composition root: configuration in, wired objects out. Opens and closes everything.
+
+bridge    one home event loop; blocking calls and awaits from elsewhere go through it
+loading   a model's name -> its file, profile, template, fit and engine, leased from the pool
+runtime   Runtime: generate, stream, score, embed
+agent     Agent and Chat: a model with tools and instructions
+answers   Generation and Answer, built from events
+"""

@@ -1,0 +1,246 @@
+"""`Agent`: a model with tools and instructions, wired to a runtime; `Chat`: a conversation with one."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import aclosing
+from typing import Any, TypedDict, Unpack, cast
+
+import msgspec
+
+from smidgen.agent import AgentSettings, Approve, Strategy
+from smidgen.errors import InvalidRequest
+from smidgen.events import AgentEvent, Finished
+from smidgen.messages import Constraint, Message, Sampling, ToolCall
+from smidgen.runtime.answers import Answer, Collector
+from smidgen.runtime.runtime import MessageLike, Runtime, conversation
+from smidgen.tools import Tool
+
+ToolLike = Tool | Callable[..., Any] | str
+"""A tool, a plain function, or the name of a built-in tool; "all" stands for all of those."""
+
+ApproveLike = bool | Callable[[ToolCall, str], bool | Awaitable[bool]]
+"""True approves every call; a function, sync or async, gets the call and a line that says what it would do."""
+
+
+class AgentOptions(TypedDict, total=False):
+    """Keyword arguments of an agent and of one run; see `smidgen.agent.AgentSettings` for their meaning. A run's own
+    win over the agent's."""
+
+    max_tokens: int
+    sampling: Sampling | None
+    temperature: float | None
+    seed: int | None
+    stop: tuple[str, ...]
+    constraint: Constraint | None
+    logprobs: int
+    timeout_s: float | None
+    tool_timeout_s: float
+    max_steps: int
+    tool_choice: str
+    strategies: tuple[Strategy, ...]
+    result_chars: int
+
+
+class Agent:
+    """Answers requests with a model and tools.
+
+    model: catalogue name or path; None uses the runtime's. tools: tools, functions, or names of built-in tools.
+    runtime: None uses one that all such agents of this process share, closed at exit.
+    system: instructions. approve: who says yes to tools with side effects; None denies them.
+
+    `run` and `stream` block, `arun` and `astream` are awaited; all keep nothing between calls. For a conversation use
+    `chat()`, or give the messages yourself. Tools run on the runtime's loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        tools: Sequence[ToolLike] = (),
+        system: str = "",
+        runtime: Runtime | None = None,
+        approve: ApproveLike | None = None,
+        **options: Unpack[AgentOptions],
+    ) -> None:
+        self._given_runtime = runtime
+        self._model = model
+        self._approve = _approver(approve)
+        self._options = options
+        self._system = system
+        self._settings(AgentOptions())
+        self._tools = as_tools(tools, self.runtime)
+
+    @property
+    def runtime(self) -> Runtime:
+        return self._given_runtime or shared_runtime()
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        return self._tools
+
+    @property
+    def system(self) -> str:
+        return self._system
+
+    @property
+    def model(self) -> str:
+        return self._model or self.runtime.model_name
+
+    def run(self, request: str | Sequence[MessageLike], **options: Unpack[AgentOptions]) -> Answer:
+        """Answer a request, or the last user message of a conversation. Raises the typed errors of `smidgen.errors`."""
+        return self.runtime.bridge.call(lambda: self._run(request, options))
+
+    async def arun(self, request: str | Sequence[MessageLike], **options: Unpack[AgentOptions]) -> Answer:
+        return await self.runtime.bridge.await_(lambda: self._run(request, options))
+
+    def stream(
+        self, request: str | Sequence[MessageLike], **options: Unpack[AgentOptions]
+    ) -> Generator[AgentEvent, None, None]:
+        """The same as events, ending in one `Finished` or `Failed`. Closing the generator cancels the run."""
+        return self.runtime.bridge.iterate(lambda: self._stream(request, options))
+
+    def astream(
+        self, request: str | Sequence[MessageLike], **options: Unpack[AgentOptions]
+    ) -> AsyncGenerator[AgentEvent, None]:
+        return self.runtime.bridge.aiterate(lambda: self._stream(request, options))
+
+    def chat(self, messages: Sequence[MessageLike] = ()) -> Chat:
+        """A conversation that remembers, starting from `messages`."""
+        return Chat(self, conversation(messages))
+
+    async def _run(self, request: str | Sequence[MessageLike], options: AgentOptions) -> Answer:
+        collector = Collector(self.model)
+        async for event in self._stream(request, options):
+            collector.feed(event)
+        return collector.answer()
+
+    async def _stream(
+        self, request: str | Sequence[MessageLike], options: AgentOptions
+    ) -> AsyncGenerator[AgentEvent, None]:
+        from smidgen.agent.run import run
+
+        settings = self._settings(options)
+        history = conversation([{"role": "user", "content": request}] if isinstance(request, str) else request)
+        if not history or history[-1].role not in ("user", "tool"):
+            raise InvalidRequest("There is nothing to answer.", hint="The last message must be the user's.")
+        async with self.runtime.lease(self._model) as lease:
+            for notice in lease.notices:
+                yield notice
+            events = run(lease.model, self._tools, history, settings, self._approve)
+            async with aclosing(cast("AsyncGenerator[AgentEvent, None]", events)) as source:
+                async for event in source:
+                    yield event
+
+    def _settings(self, options: AgentOptions) -> AgentSettings:
+        given = {**self._options, **options}
+        unknown = sorted(set(given) - set(AgentOptions.__annotations__))
+        if unknown:
+            raise TypeError(f"an agent has no option {unknown[0]!r}; it has {', '.join(AgentOptions.__annotations__)}")
+        config = self.runtime.config
+        given.setdefault("max_tokens", config.max_tokens)
+        given["timeout_s"] = self.runtime.timeout(cast("float | None", given.get("timeout_s")))
+        try:
+            return msgspec.convert({**given, "system": self._system}, AgentSettings)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"An option of the agent can't be used: {error}.") from error
+
+
+class Chat:
+    """A conversation with an agent. `messages` keeps what was said, but no answer that failed or was cancelled."""
+
+    def __init__(self, agent: Agent, messages: tuple[Message, ...] = ()) -> None:
+        self.agent = agent
+        self._messages = messages
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return self._messages
+
+    def clear(self) -> None:
+        self._messages = ()
+
+    def send(self, text: str, **options: Unpack[AgentOptions]) -> Answer:
+        return self.agent.runtime.bridge.call(lambda: self._send(text, options))
+
+    async def asend(self, text: str, **options: Unpack[AgentOptions]) -> Answer:
+        return await self.agent.runtime.bridge.await_(lambda: self._send(text, options))
+
+    def stream(self, text: str, **options: Unpack[AgentOptions]) -> Generator[AgentEvent, None, None]:
+        return self.agent.runtime.bridge.iterate(lambda: self._stream(text, options))
+
+    def astream(self, text: str, **options: Unpack[AgentOptions]) -> AsyncGenerator[AgentEvent, None]:
+        return self.agent.runtime.bridge.aiterate(lambda: self._stream(text, options))
+
+    async def _send(self, text: str, options: AgentOptions) -> Answer:
+        collector = Collector(self.agent.model)
+        async for event in self._stream(text, options):
+            collector.feed(event)
+        return collector.answer()
+
+    async def _stream(self, text: str, options: AgentOptions) -> AsyncGenerator[AgentEvent, None]:
+        asked = Message(role="user", content=text)
+        async with aclosing(self.agent.astream((*self._messages, asked), **options)) as events:
+            async for event in events:
+                if isinstance(event, Finished) and event.finish_reason != "cancelled":
+                    self._messages = (*self._messages, asked, *_said(event))
+                yield event
+
+
+def _said(finished: Finished) -> tuple[Message, ...]:
+    """The turns that an answer adds: each tool call with its result, then the text."""
+    turns: list[Message] = []
+    for number, record in enumerate(finished.tool_calls, start=1):
+        call = ToolCall(name=record.name, arguments=record.arguments, id=f"call_{number}")
+        result = record.result if isinstance(record.result, str) else msgspec.json.encode(record.result).decode()
+        turns.append(Message(role="assistant", tool_calls=(call,)))
+        turns.append(Message(role="tool", name=record.name, call_id=call.id, content=result))
+    return (*turns, Message(role="assistant", content=finished.text))
+
+
+def as_tools(tools: Sequence[ToolLike], runtime: Runtime) -> tuple[Tool, ...]:
+    """Tools from tools, functions and names. Raises UnknownTool, InvalidRequest."""
+    from smidgen.tools.builtin import builtin_tools
+    from smidgen.tools.registry import Registry
+
+    ready: list[Tool] = []
+    for tool in tools:
+        if isinstance(tool, str):
+            names = None if tool == "all" else (tool,)
+            ready.extend(builtin_tools(runtime.config.workspace_path(), names))
+        elif isinstance(tool, Tool):
+            ready.append(tool)
+        elif callable(tool):
+            from smidgen.tools.function import FunctionTool
+
+            ready.append(FunctionTool(tool))
+        else:
+            raise InvalidRequest(f"{tool!r} is not a tool.", hint="Give a function, a Tool, or a built-in tool's name.")
+    return tuple(Registry(ready))
+
+
+def _approver(approve: ApproveLike | None) -> Approve | None:
+    if approve is None or approve is False:
+        return None
+
+    async def ask(call: ToolCall, preview: str) -> bool:
+        if approve is True:
+            return True
+        said = approve(call, preview)
+        return bool(await said if inspect.isawaitable(said) else said)
+
+    return ask
+
+
+_shared_lock = threading.Lock()
+_shared: list[Runtime] = []
+
+
+def shared_runtime() -> Runtime:
+    """The runtime of agents that were given none; made at first use, closed at exit."""
+    with _shared_lock:
+        if not _shared or _shared[0].closed:
+            _shared[:] = [Runtime()]
+        return _shared[0]

@@ -1,0 +1,332 @@
+"""`Runtime`: models, engines and configuration wired together, with a blocking and an asynchronous way in."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any, Literal, Protocol, Self, TypedDict, Unpack, cast
+
+import msgspec
+
+from smidgen.agent import AgentModel
+from smidgen.config import Config, load_config
+from smidgen.errors import InvalidRequest
+from smidgen.events import EngineEvent, Notice
+from smidgen.messages import (
+    Constraint,
+    Embeddings,
+    GenerateRequest,
+    Message,
+    Prompt,
+    Sampling,
+    ScoreRequest,
+    ScoreResult,
+    Segment,
+)
+from smidgen.runtime.answers import Collector, Generation
+from smidgen.runtime.bridge import Bridge
+
+MessageLike = Message | Mapping[str, Any]
+PromptLike = str | Sequence[MessageLike]
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A model held in memory while it is used, and what was decided while loading it that its user must be told."""
+
+    model: AgentModel
+    notices: tuple[Notice, ...] = ()
+
+
+class ModelSource(Protocol):
+    """Where a runtime gets its models from; `smidgen.runtime.loading.Loader` is one."""
+
+    def lease(self, spec: str) -> AbstractAsyncContextManager[Lease]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class GenerateOptions(TypedDict, total=False):
+    """Keyword arguments of `generate` and `stream`.
+
+    model: another than the runtime's. max_tokens: new tokens at most. temperature, seed: single fields of `sampling`.
+    stop: strings before which the text ends. schema: a JSON Schema that the text must match; `constraint` for the other
+    kinds. timeout_s: seconds until the text is cut off with finish reason "deadline"; 0 means no limit.
+    """
+
+    model: str | None
+    max_tokens: int | None
+    sampling: Sampling | None
+    temperature: float | None
+    seed: int | None
+    stop: Sequence[str]
+    schema: Mapping[str, Any] | None
+    constraint: Constraint | None
+    logprobs: int
+    timeout_s: float | None
+
+
+class Runtime:
+    """Runs models in worker processes under one memory budget.
+
+    config: None reads the file and the environment. model: used where a call names none.
+
+    Open it with `with` or `async with`, or let the first call do so and end with `close` or `aclose`. Blocking methods
+    may be called from any thread but not inside an event loop; those with an `a` in front may be awaited in any loop.
+    Opened with `async with`, everything runs on that loop; else on a loop of the runtime's own, in a thread.
+    All methods raise the typed errors of `smidgen.errors`.
+    """
+
+    def __init__(
+        self, config: Config | None = None, *, model: str | None = None, models: ModelSource | None = None
+    ) -> None:
+        self._config = load_config() if config is None else config
+        self._model = model or self._config.model
+        self._models = models
+        self._bridge = Bridge()
+        self._told: set[Notice] = set()
+        self._closed = False
+
+    @property
+    def config(self) -> Config:
+        return self._config
+
+    @property
+    def model_name(self) -> str:
+        """What is used where a call names no model."""
+        return self._model
+
+    def use(self, model: str) -> None:
+        """From now on use this model where a call names none."""
+        self._model = model
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def bridge(self) -> Bridge:
+        return self._bridge
+
+    # --- opening and closing ----------------------------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Ready for calls. Loads no model; the first call that needs one does."""
+        self._source()
+        self._bridge.home()
+        return self
+
+    async def aopen(self) -> Self:
+        self._bridge.adopt()
+        self._source()
+        return self
+
+    def close(self) -> None:
+        """Free all models and end their processes. Does nothing the second time. What was opened with `async with` is
+        closed with `aclose`."""
+        atexit.unregister(self.close)
+        if self._closed:
+            return
+        self._closed = True
+        if self._models is not None and self._bridge.owns_thread:
+            self._bridge.call(self._models.aclose)
+        self._bridge.stop()
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        if self._models is not None and self._bridge.started:
+            await self._bridge.await_(self._models.aclose)
+        await asyncio.to_thread(self._bridge.stop)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.aopen()
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    # --- models -----------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def lease(self, spec: str | None = None) -> AsyncGenerator[Lease, None]:
+        """A model, loaded if need be, that isn't evicted meanwhile. On the home loop only: raises InvalidRequest in
+        any other."""
+        if not self._bridge.is_home:
+            raise InvalidRequest(
+                "A model can only be leased on the loop that its runtime lives on.",
+                hint="Open the runtime with `async with Runtime()` in this loop.",
+            )
+        async with self._source().lease(spec or self._model) as lease:
+            fresh = tuple(notice for notice in lease.notices if notice not in self._told)
+            self._told.update(fresh)
+            yield Lease(model=lease.model, notices=fresh)
+
+    def load(self, spec: str | None = None) -> str:
+        """Load a model now rather than at the first request. Returns its name."""
+        return self._bridge.call(lambda: self._load(spec))
+
+    async def aload(self, spec: str | None = None) -> str:
+        return await self._bridge.await_(lambda: self._load(spec))
+
+    async def _load(self, spec: str | None) -> str:
+        async with self._source().lease(spec or self._model) as lease:
+            return lease.model.name
+
+    # --- text -------------------------------------------------------------------------------------------------------
+
+    def generate(self, prompt: PromptLike, **options: Unpack[GenerateOptions]) -> Generation:
+        """One completion. A string is continued as it stands; messages go through the model's chat template."""
+        return self._bridge.call(lambda: self._generate(prompt, options))
+
+    async def agenerate(self, prompt: PromptLike, **options: Unpack[GenerateOptions]) -> Generation:
+        return await self._bridge.await_(lambda: self._generate(prompt, options))
+
+    def stream(self, prompt: PromptLike, **options: Unpack[GenerateOptions]) -> Generator[EngineEvent, None, None]:
+        """The same as events, ending in one `Generated` or `Failed`. Closing the generator cancels the request."""
+        return self._bridge.iterate(lambda: self._stream(prompt, options))
+
+    def astream(self, prompt: PromptLike, **options: Unpack[GenerateOptions]) -> AsyncGenerator[EngineEvent, None]:
+        return self._bridge.aiterate(lambda: self._stream(prompt, options))
+
+    async def _generate(self, prompt: PromptLike, options: GenerateOptions) -> Generation:
+        collector = Collector(options.get("model") or self._model)
+        async for event in self._stream(prompt, options):
+            collector.feed(event)
+        return collector.generation()
+
+    async def _stream(self, prompt: PromptLike, options: GenerateOptions) -> AsyncGenerator[EngineEvent, None]:
+        async with self.lease(options.get("model")) as lease:
+            for notice in lease.notices:
+                yield notice
+            request = self._request(lease.model, prompt, options)
+            async with aclosing(_closable(lease.model.engine.generate(request))) as events:
+                async for event in events:
+                    yield event
+
+    def _request(self, model: AgentModel, prompt: PromptLike, options: GenerateOptions) -> GenerateRequest:
+        sampling = options.get("sampling") or model.profile.sampling
+        if (temperature := options.get("temperature")) is not None:
+            sampling = msgspec.structs.replace(sampling, temperature=temperature)
+        if (seed := options.get("seed")) is not None:
+            sampling = msgspec.structs.replace(sampling, seed=seed)
+        constraint, schema = options.get("constraint"), options.get("schema")
+        if constraint is not None and schema is not None:
+            raise InvalidRequest("Both schema and constraint were given.", hint="Give one of them.")
+        if schema is not None:
+            constraint = Constraint(kind="json_schema", source=json.dumps(schema))
+        stop = tuple(options.get("stop", ()))
+        if not isinstance(prompt, str):
+            stop = (*model.profile.stop, *stop)
+        max_tokens = options.get("max_tokens")
+        return GenerateRequest(
+            prompt=rendered(model, prompt),
+            sampling=sampling,
+            constraint=constraint,
+            max_tokens=self._config.max_tokens if max_tokens is None else max_tokens,
+            stop=stop,
+            timeout_s=self.timeout(options.get("timeout_s")),
+            logprobs=options.get("logprobs", 0),
+        )
+
+    def timeout(self, asked: float | None) -> float | None:
+        """Seconds, from what a call asked for or else the configuration; None means no limit."""
+        return (self._config.timeout_s if asked is None else asked) or None
+
+    # --- scores and vectors -----------------------------------------------------------------------------------------
+
+    def score(
+        self,
+        prompt: PromptLike,
+        candidates: Sequence[str],
+        *,
+        model: str | None = None,
+        normalize: Literal["none", "choices"] = "choices",
+    ) -> ScoreResult:
+        """How likely the model finds each candidate as what comes next: log-probabilities, without sampling."""
+        return self._bridge.call(lambda: self._score(prompt, candidates, model, normalize))
+
+    async def ascore(
+        self,
+        prompt: PromptLike,
+        candidates: Sequence[str],
+        *,
+        model: str | None = None,
+        normalize: Literal["none", "choices"] = "choices",
+    ) -> ScoreResult:
+        return await self._bridge.await_(lambda: self._score(prompt, candidates, model, normalize))
+
+    async def _score(
+        self, prompt: PromptLike, candidates: Sequence[str], model: str | None, normalize: Literal["none", "choices"]
+    ) -> ScoreResult:
+        async with self.lease(model) as lease:
+            request = ScoreRequest(
+                prompt=rendered(lease.model, prompt),
+                candidates=tuple(candidates),
+                normalize=normalize,
+                timeout_s=self.timeout(None),
+            )
+            return await lease.model.engine.score(request)
+
+    def embed(self, texts: str | Sequence[str], *, model: str | None = None) -> Embeddings:
+        """Unit vectors, one per text. Raises UnsupportedByModel for a model that makes none."""
+        return self._bridge.call(lambda: self._embed(texts, model))
+
+    async def aembed(self, texts: str | Sequence[str], *, model: str | None = None) -> Embeddings:
+        return await self._bridge.await_(lambda: self._embed(texts, model))
+
+    async def _embed(self, texts: str | Sequence[str], model: str | None) -> Embeddings:
+        async with self.lease(model) as lease:
+            return await lease.model.engine.embed((texts,) if isinstance(texts, str) else tuple(texts))
+
+    # --- wiring -----------------------------------------------------------------------------------------------------
+
+    def _source(self) -> ModelSource:
+        if self._closed:
+            raise InvalidRequest("This runtime is closed.", hint="Make another one.")
+        if self._models is None:
+            from smidgen.runtime.loading import Loader
+
+            self._models = Loader(self._config)
+            atexit.register(self.close)
+        return self._models
+
+
+def rendered(model: AgentModel, prompt: PromptLike) -> Prompt:
+    """Text as it stands, never read as control tokens; messages through the model's chat template."""
+    if isinstance(prompt, str):
+        return (Segment(prompt, special=False),)
+    return model.template.render(conversation(prompt))
+
+
+def conversation(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
+    """Messages, also as mappings with `role` and `content`. Raises InvalidRequest."""
+    try:
+        return tuple(
+            message if isinstance(message, Message) else msgspec.convert(dict(message), Message) for message in messages
+        )
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise InvalidRequest(
+            f"A message can't be used: {error}.", hint='Write {"role": "user", "content": "…"}.'
+        ) from error
+
+
+def _closable(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
+    """Engines yield from asynchronous generators; the contract only promises an iterator."""
+    if hasattr(events, "aclose"):
+        return cast("AsyncGenerator[EngineEvent, None]", events)
+
+    async def pass_on() -> AsyncGenerator[EngineEvent, None]:
+        async for event in events:
+            yield event
+
+    return pass_on()

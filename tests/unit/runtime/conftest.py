@@ -1,0 +1,121 @@
+"""A runtime over an engine that says what it is told, without processes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from smidgen.agent import AgentModel
+from smidgen.config import Config
+from smidgen.errors import ErrorInfo
+from smidgen.events import EngineEvent, Failed, Generated, Notice, Prefilled, TextDelta
+from smidgen.messages import Embeddings, GenerateRequest, Message, Prompt, Sampling, ScoreRequest, ScoreResult, Segment
+from smidgen.messages import Timings, ToolSpec, Usage
+from smidgen.runtime.runtime import Lease, Runtime
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    family: str = "test"
+    sampling: Sampling = Sampling(temperature=0.5)
+    tool_sampling: Sampling = Sampling()
+    dialect: str = "python_call"
+    stop: tuple[str, ...] = ("<end>",)
+
+
+class Template:
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] | None = None, add_generation_prompt: bool = True
+    ) -> Prompt:
+        return tuple(Segment(f"{message.role}: {message.content}\n") for message in messages)
+
+
+class Engine:
+    """Says `words`, one a turn of the loop; `requests` are what it was asked, `cancelled` how often it was closed
+    before its end, `loops` where it ran."""
+
+    name = "test"
+    context = 1000
+
+    def __init__(self) -> None:
+        self.words: list[str] = ["one ", "two ", "three"]
+        self.error: ErrorInfo | None = None
+        self.requests: list[Any] = []
+        self.cancelled = 0
+        self.closed = 0
+        self.pause = 0.0
+        self.loops: set[int] = set()
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
+        self.requests.append(request)
+        self.loops.add(id(asyncio.get_running_loop()))
+        try:
+            yield Prefilled(prompt_tokens=3, cached_tokens=1)
+            for word in self.words:
+                await asyncio.sleep(self.pause)
+                yield TextDelta(text=word)
+            if self.error is not None:
+                yield Failed(error=self.error)
+                return
+            yield Generated(
+                text="".join(self.words),
+                finish_reason="stop",
+                usage=Usage(prompt_tokens=3, completion_tokens=len(self.words)),
+                timings=Timings(decode_s=0.1),
+            )
+        except (GeneratorExit, asyncio.CancelledError):
+            self.cancelled += 1
+            raise
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        self.requests.append(request)
+        count = len(request.candidates)
+        return ScoreResult(logprobs=tuple(-float(i) for i in range(count)), token_counts=(1,) * count)
+
+    async def embed(self, texts: tuple[str, ...]) -> Embeddings:
+        return Embeddings(vectors=tuple((1.0, 0.0) for _ in texts), dimensions=2)
+
+    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+        return tuple(range(sum(len(segment.text) for segment in prompt)))
+
+    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+        return " ".join(map(str, tokens))
+
+    async def stats(self) -> dict[str, Any]:
+        return {}
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+class Models:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.asked: list[str] = []
+        self.notices: tuple[Notice, ...] = (Notice(code="context_reduced", message="The context was made smaller."),)
+
+    @asynccontextmanager
+    async def lease(self, spec: str) -> AsyncGenerator[Lease, None]:
+        self.asked.append(spec)
+        model = AgentModel(name=spec, engine=self.engine, profile=Profile(), template=Template())
+        yield Lease(model=model, notices=self.notices)
+
+    async def aclose(self) -> None:
+        await self.engine.aclose()
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def models(engine: Engine) -> Models:
+    return Models(engine)
+
+
+@pytest.fixture
+def new_runtime(models: Models) -> Callable[[], Runtime]:
+    return lambda: Runtime(Config(model="small", max_tokens=99, timeout_s=7), models=models)
