@@ -113,6 +113,18 @@ class UnknownModel(ModelError):
     code = "unknown_model"
 
 
+class ModelNotPulled(ModelError):
+    """A known model whose file is not on this computer yet. details: name, bytes."""
+
+    code = "model_not_pulled"
+
+
+class StoreUnwritable(ModelError):
+    """The model folder can't be written (read-only, no permission, a failing disk). details: path."""
+
+    code, fault = "store_unwritable", "system"
+
+
 class InvalidModelFile(ModelError):
     """Not a GGUF file, or one that breaks a rule of the format. details: reason, offset."""
 
