@@ -370,4 +370,4 @@ class _Batch:
 def _row(address: int | None, size: int) -> NDArray[np.float32]:
     if not address:
         raise DecodeFailed(-1)
-    return np.frombuffer((ctypes.c_float * size).from_address(address), dtype=np.float32)
+    return np.ctypeslib.as_array((ctypes.c_float * size).from_address(address))

@@ -159,6 +159,6 @@ class Generation:
                 prefill_s=max(sampled - started, 0.0),
                 decode_s=now - sampled,
             ),
-            text="".join(self._new_text) + self.stream.finish(),
+            text="".join(self._new_text) + self.stream.finish(cut=reason != "stop"),
             stop_string=self.stream.stopped,
         )

@@ -166,13 +166,12 @@ class PrefixTree:
 
     def exclusive_cells(self, slot: int) -> int:
         """Cells that releasing this slot would free."""
-        node: _Node | None = self._tails[slot]
-        freed, below = 0, None
-        while node is not None and node.parent is not None:
-            if node.slots - {slot} or [child for child in node.children if child is not below]:
-                break
+        node = self._tails[slot]
+        freed = 0
+        below: list[_Node] = []
+        while node.parent is not None and not node.slots - {slot} and node.children == below:
             freed += len(node.tokens)
-            below, node = node, node.parent
+            below, node = [node], node.parent
         return freed
 
     def nodes(self) -> Iterator[tuple[int, int, int]]:

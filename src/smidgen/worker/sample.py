@@ -26,7 +26,7 @@ class BadLogits(EngineError):
 
 def penalize(logits: NDArray[np.float32], recent: Sequence[int], sampling: Sampling) -> None:
     """In place: tokens seen in the last `repeat_last_n` become less likely."""
-    window = recent[-sampling.repeat_last_n :] if sampling.repeat_last_n > 0 else []
+    window = recent[len(recent) - min(sampling.repeat_last_n, len(recent)) :]
     plain = sampling.repeat_penalty == 1.0 and not sampling.frequency_penalty and not sampling.presence_penalty
     if plain or not window:
         return

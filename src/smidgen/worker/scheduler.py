@@ -40,11 +40,11 @@ Operation = Copy | Drop
 
 
 class Work(NamedTuple):
-    """Decode `count` tokens of a sequence from position `start`; `wants_logits` for the last of them."""
+    """Decode `size` tokens of a sequence from position `start`; `wants_logits` for the last of them."""
 
     sequence: Sequence
     start: int
-    count: int
+    size: int
     wants_logits: bool
 
 
@@ -113,7 +113,7 @@ class Scheduler:
     def plan(self) -> Plan:
         operations = self._admit()
         work = self._choose_work()
-        while self.tree.cells + sum(item.count for item in work) > self.cells:
+        while self.tree.cells + sum(item.size for item in work) > self.cells:
             freed = self.make_room()
             if not freed:
                 break
@@ -124,9 +124,9 @@ class Scheduler:
     def commit(self, work: list[Work]) -> list[Operation]:
         """The work was decoded. Returns copies that keep the prefixes asked for."""
         operations: list[Operation] = []
-        for sequence, start, count, _ in work:
-            self.tree.extend(sequence.slot, sequence.tokens[start : start + count])
-            sequence.computed = start + count
+        for sequence, start, size, _ in work:
+            self.tree.extend(sequence.slot, sequence.tokens[start : start + size])
+            sequence.computed = start + size
             while sequence.snapshots and sequence.snapshots[0] <= sequence.computed:
                 length = sequence.snapshots.pop(0)
                 if self.can_rewind or length == sequence.computed:
@@ -257,23 +257,22 @@ class Scheduler:
         return next(unpinned, None)
 
     def _snapshot(self, sequence: Sequence, length: int) -> list[Operation]:
-        pinned = length == sequence.pin
-        if any(
-            self.tree.length(slot) == length and (kept or not pinned)
-            for slot, kept in self._idle.items()
-            if slot in self.tree.ancestors(sequence.slot)
-        ):
-            return []
-        operations: list[Operation] = []
+        """Keep the sequence's first `length` cells as an idle prefix, pinned if the request asked for that."""
+        pinned = length == sequence.pin and self._pins_allowed > 0
         if pinned and sum(self._idle.values()) >= self._pins_allowed:
             oldest = next(slot for slot, kept in self._idle.items() if kept)
             self._idle[oldest] = False
-        slot = self._take_slot(-1, operations)
-        if slot is None:
+        for slot in self.tree.ancestors(sequence.slot):
+            if slot in self._idle and self.tree.length(slot) == length:
+                self._idle[slot] |= pinned
+                return []
+        operations: list[Operation] = []
+        taken = self._take_slot(-1, operations)
+        if taken is None:
             return operations
-        self.tree.attach(slot, sequence.slot, length)
-        self._idle[slot] = pinned
-        return [*operations, Copy(sequence.slot, slot, length)]
+        self.tree.attach(taken, sequence.slot, length)
+        self._idle[taken] = pinned
+        return [*operations, Copy(sequence.slot, taken, length)]
 
     def _preempt(self, sequence: Sequence) -> Operation:
         self.running.remove(sequence)

@@ -13,14 +13,14 @@ class TextStream:
     """skip_bytes: text already delivered by an earlier worker; it is worked through but not given out again.
 
     After a stop string was found, `stopped` is that string and further bytes are ignored. Bytes that can't be UTF-8
-    become U+FFFD as Python's decoder has it; a character left incomplete at the end is dropped, not shown broken.
+    become U+FFFD, one for each maximal part of a character (Unicode 15, section 3.9, practice of substitution).
     """
 
     def __init__(self, stop: Sequence[str] = (), skip_bytes: int = 0) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = tuple(stop)
         self._longest = max((len(text) for text in self._stop), default=0)
-        self._held = ""
+        self._held: str = ""
         self._skip = skip_bytes
         self.stopped = ""
 
@@ -38,10 +38,13 @@ class TextStream:
         self._held = text[len(text) - undecided :]
         return self._deliver(text[: len(text) - undecided])
 
-    def finish(self) -> str:
-        """What was held back and turned out not to be a stop string."""
+    def finish(self, cut: bool = False) -> str:
+        """What was held back and turned out not to be a stop string. With `cut` (the output was ended from outside,
+        in the middle of a character perhaps) an incomplete character is dropped, else it becomes U+FFFD."""
         text, self._held = self._held, ""
-        return "" if self.stopped else self._deliver(text)
+        if self.stopped:
+            return ""
+        return self._deliver(text if cut else text + self._decoder.decode(b"", final=True))
 
     def _undecided(self, text: str) -> int:
         """Length of the longest end of the text that a stop string begins with."""
