@@ -181,7 +181,7 @@ class Generation(Job):
 
     def shape(self) -> dict[str, Any]:
         request = self.request
-        sampling = msgspec.to_builtins(request.sampling)
+        sampling = msgspec.structs.asdict(request.sampling)
         return {
             "kind": self.kind,
             "prompt_tokens": None if self._prefilled is None else self._prefilled.prompt_tokens,

@@ -1,10 +1,10 @@
-"""Several models at once under one memory budget. What to evict is decided by a pure function; the rest waits for it."""
+"""Several models at once under one memory budget. A pure function decides what to evict; the rest waits for room."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """One model in memory. users: leases out now (and a load or close under way counts). used: when it was last used."""
+    """One model in memory. users: leases out now; closing counts as one. used: when it was last used."""
 
     bytes: int
     users: int
@@ -48,12 +48,12 @@ def evictions(holdings: Mapping[K, Holding], wanted: int, budget: int) -> tuple[
     return tuple(chosen)
 
 
-class _Slot(Generic[K]):
-    def __init__(self, size: int) -> None:
+class _Slot:
+    def __init__(self, size: int, opening: asyncio.Task[Engine]) -> None:
         self.size = size
+        self.opening = opening
         self.users = 0
         self.used = 0.0
-        self.opening: asyncio.Task[Engine] | None = None
         self.closing = False
 
 
@@ -75,8 +75,8 @@ class EnginePool(Generic[K]):
         self._estimate = estimate
         self._budget = budget_bytes
         self._timeout_s = timeout_s
-        self._slots: dict[K, _Slot[K]] = {}
-        self._changed = asyncio.Condition()
+        self._slots: dict[K, _Slot] = {}
+        self._changed = asyncio.Event()
         self._closed = False
 
     @property
@@ -93,34 +93,27 @@ class EnginePool(Generic[K]):
         return self._budget
 
     @asynccontextmanager
-    async def lease(self, key: K) -> AsyncIterator[Engine]:
+    async def lease(self, key: K) -> AsyncGenerator[Engine]:
         """The open engine of a key, which isn't closed before the lease ends.
 
         Raises OutOfMemory if it can never fit, or if there was no room within the timeout; EngineUnavailable when the
         pool is closed; and whatever opening it raises."""
         slot = await self._take(key)
         try:
-            assert slot.opening is not None
-            try:
-                engine = await asyncio.shield(slot.opening)
-            except BaseException:
-                if slot.opening.done() and self._slots.get(key) is slot:
-                    del self._slots[key]
-                raise
-            yield engine
+            yield await asyncio.shield(slot.opening)
         finally:
             slot.users -= 1
             slot.used = asyncio.get_running_loop().time()
-            await self._announce()
+            self._announce()
 
     async def aclose(self) -> None:
         """Close all engines, also those in use: their requests fail with EngineUnavailable."""
         self._closed = True
-        await self._announce()
+        self._announce()
         for key in list(self._slots):
             await self._close(key)
 
-    async def _take(self, key: K) -> _Slot[K]:
+    async def _take(self, key: K) -> _Slot:
         size = self._estimate(key)
         if size > self._budget:
             raise OutOfMemory(
@@ -139,8 +132,8 @@ class EnginePool(Generic[K]):
                 break
             going = None if slot is not None else evictions(self._holdings(), size, self._budget)
             if going == ():
-                slot = self._slots[key] = _Slot(size)
-                slot.opening = loop.create_task(self._opened(key))
+                slot = self._slots[key] = _Slot(size, loop.create_task(self._opened(key)))
+                slot.opening.add_done_callback(lambda _, key=key, slot=slot: self._forget_failed(key, slot))
                 break
             if going:
                 await asyncio.gather(*(self._close(other) for other in going))
@@ -153,24 +146,30 @@ class EnginePool(Generic[K]):
     async def _opened(self, key: K) -> Engine:
         return await self._open_engine(key)
 
+    def _forget_failed(self, key: K, slot: _Slot) -> None:
+        """The next lease of a key that couldn't be opened tries again."""
+        failed = slot.opening.cancelled() or slot.opening.exception() is not None
+        if failed and self._slots.get(key) is slot:
+            del self._slots[key]
+            self._announce()
+
     def _holdings(self) -> dict[K, Holding]:
         return {key: Holding(slot.size, slot.users + int(slot.closing), slot.used) for key, slot in self._slots.items()}
 
     async def _wait_for_room(self, key: K, size: int, deadline: float) -> None:
         left = deadline - asyncio.get_running_loop().time()
-        async with self._changed:
-            try:
-                await asyncio.wait_for(self._changed.wait(), max(0.0, left))
-            except TimeoutError:
-                busy = ", ".join(str(other) for other, slot in self._slots.items() if slot.users)
-                raise OutOfMemory(
-                    f"No room for {key} ({_mib(size)}) within {self._timeout_s:g} s: {_mib(self.used_bytes)} of "
-                    f"{_mib(self._budget)} are taken, in use: {busy}.",
-                    hint="Try again when they are done, or raise the budget.",
-                    retryable=True,
-                    needed_bytes=size,
-                    available_bytes=self._budget - self.used_bytes,
-                ) from None
+        try:
+            await asyncio.wait_for(self._changed.wait(), max(0.0, left))
+        except TimeoutError:
+            busy = ", ".join(str(other) for other, slot in self._slots.items() if slot.users)
+            raise OutOfMemory(
+                f"No room for {key} ({_mib(size)}) within {self._timeout_s:g} s: {_mib(self.used_bytes)} of "
+                f"{_mib(self._budget)} are taken, in use: {busy}.",
+                hint="Try again when they are done, or raise the budget.",
+                retryable=True,
+                needed_bytes=size,
+                available_bytes=self._budget - self.used_bytes,
+            ) from None
 
     async def _close(self, key: K) -> None:
         slot = self._slots.get(key)
@@ -178,20 +177,19 @@ class EnginePool(Generic[K]):
             return
         slot.closing = True
         try:
-            if slot.opening is not None:
-                engine = await slot.opening
-                await engine.aclose()
+            engine = await slot.opening
+            await engine.aclose()
         except Exception as error:
             # What can't be closed, or never opened, is reported; its room is free either way.
             log.warning("closing %s: %s", key, error)
         finally:
             if self._slots.get(key) is slot:
                 del self._slots[key]
-            await self._announce()
+            self._announce()
 
-    async def _announce(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 def _mib(size: int) -> str:

@@ -21,8 +21,8 @@ class ChaosEngine:
     """rate: share of requests that meet a mishap, drawn from `seed`; or `plan`: the mishap of each request in order,
     "none" for the rest.
 
-    busy, unavailable: refused at once. crash: a Failed event (or EngineCrashed) in the middle. resume: a Resumed event in
-    the middle, and on. slow: `delay_s` before each event. notice: a Notice first. `met` lists what happened.
+    busy, unavailable: refused at once. crash: a Failed event (or EngineCrashed) in the middle. resume: a Resumed event
+    in the middle, and on. slow: `delay_s` before each event. notice: a Notice first. `met` lists what happened.
     """
 
     def __init__(

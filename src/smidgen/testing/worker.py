@@ -4,7 +4,7 @@ What goes wrong is said in `LoadOptions.path`, or in the environment variable SM
 that is known, as `fake:fault=KIND@POINT&...`:
 
     KIND    segv abort bus fpe ill kill stop spin sleep deaf exit raise garbage truncated flood noise memory version
-            slow
+            slow offspring
     POINT   start (before the handshake), load, prefill (the first decode of more than one token), token:N (the Nth
             decode that asks for logits)
     times=N counter=FILE   only the first N times, over all restarts, counted in FILE
@@ -21,6 +21,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ SIGNALS = {
 }
 KINDS = (
     *SIGNALS, "segv", "spin", "sleep", "deaf", "exit", "raise", "garbage", "truncated", "flood", "noise", "memory",
-    "version", "slow",
+    "version", "slow", "offspring",
 )  # fmt: skip
 FLOOD_BYTES = 10 * 1024 * 1024
 
@@ -104,6 +105,8 @@ class Faults:
                 hoard = bytearray()
                 while True:
                     hoard += bytes(16 * 1024 * 1024)
+            case "offspring":
+                subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             case "version":
                 main.PROTOCOL_VERSION = 999
             case _:

@@ -1,0 +1,289 @@
+"""Starting, watching, ending and reporting on worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from smidgen.errors import (
+    ContextOverflow,
+    DeadlineExceeded,
+    EngineBusy,
+    EngineUnavailable,
+    InvalidRequest,
+    ModelLoadFailed,
+)
+from smidgen.messages import ScoreRequest, Segment
+from smidgen.supervise import reports
+
+PARENT = """
+    import asyncio, sys
+    from smidgen.engine.local import LocalEngine
+    from smidgen.messages import GenerateRequest, Segment
+    from smidgen.wire import LoadOptions
+
+    async def main():
+        module = "smidgen.testing.worker"
+        engines = [LocalEngine("a", LoadOptions(path=path), worker_module=module) for path in sys.argv[1:]]
+        for engine in engines:
+            await engine.open()
+        print(*(engine.pid for engine in engines), flush=True)
+        request = GenerateRequest(prompt=(Segment("x"),), ignore_eos=True)
+        async for event in engines[-1].generate(request):
+            pass
+
+    asyncio.run(main())
+"""
+
+
+async def test_no_worker_outlives_a_killed_parent(bench, wait_for):
+    parent = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", textwrap.dedent(PARENT), "fake:", "fake:step=0.01", "fake:fault=spin@token:3"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in (await asyncio.to_thread(parent.stdout.readline)).split()]
+        assert len(pids) == 3
+        assert all(bench.is_running(pid) for pid in pids)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    await wait_for(lambda: not any(bench.is_running(pid) for pid in pids), 1.0)
+
+
+async def test_close_leaves_no_process_even_if_the_worker_hangs(bench):
+    idle, hung = await bench.start(), await bench.start("fault=deaf@token:3")
+    stream = hung.generate(bench.request("Hi"))
+    await anext(aiter(stream))
+    await asyncio.sleep(0.2)
+    pids = [idle.pid, hung.pid]
+    await asyncio.gather(idle.aclose(), hung.aclose())
+    assert not any(bench.is_running(pid) for pid in pids)
+    await hung.aclose()
+    with pytest.raises(EngineUnavailable, match="closed"):
+        await bench.read(idle, bench.request("Hi"))
+    await stream.aclose()
+
+
+async def test_close_while_opening(bench):
+    engine = bench.engine("fault=slow@load&seconds=30")
+    opening = asyncio.create_task(engine.open())
+    await asyncio.sleep(0.5)
+    await engine.aclose()
+    with pytest.raises(EngineUnavailable):
+        await opening
+
+
+async def test_streams_end_with_a_typed_error_when_the_engine_is_closed(bench):
+    engine = await bench.start("step=0.01")
+    reading = asyncio.create_task(bench.read(engine, bench.request("Hi", 1000)))
+    await asyncio.sleep(0.3)
+    await engine.aclose()
+    assert (await reading).failed.error.code == "engine_unavailable"
+
+
+async def test_refusal_to_open_is_raised_and_not_tried_again(bench):
+    engine = bench.engine("refuse=model_load_failed")
+    with pytest.raises(ModelLoadFailed):
+        await engine.open()
+    assert engine.restarts == 0
+    assert engine.pid is None
+
+
+async def test_requests_before_open_are_refused(bench):
+    engine = bench.engine()
+    with pytest.raises(EngineUnavailable, match="open"):
+        await bench.read(engine, bench.request("Hi"))
+
+
+async def test_worker_of_another_version_is_refused(bench, monkeypatch):
+    monkeypatch.setenv("SMIDGEN_FAKE", "fault=version@start")
+    with pytest.raises(EngineUnavailable, match="protocol version 999"):
+        await bench.start()
+
+
+async def test_slow_start_is_waited_for(bench, monkeypatch):
+    monkeypatch.setenv("SMIDGEN_FAKE", "fault=slow@start&seconds=1.5")
+    await bench.start("fault=slow@load&seconds=1.5")
+
+
+async def test_module_that_is_not_a_worker(bench):
+    with pytest.raises(EngineUnavailable, match="exited with status"):
+        await bench.start(module="this")
+
+
+@pytest.mark.parametrize("kind", ["flood", "noise"])
+@pytest.mark.parametrize("point", ["load", "token:5"])
+async def test_output_of_native_code_neither_blocks_nor_corrupts(bench, kind, point):
+    engine = await bench.start(f"fault={kind}@{point}&once")
+    answer = await bench.read(engine, bench.request("Tell me"))
+    assert answer.generated.text == bench.greedy("Tell me", 60)
+    assert engine.restarts == 0
+
+
+async def test_worker_out_of_memory_is_replaced(bench):
+    engine = await bench.start("fault=memory@token:5&once", memory_limit=4 << 30)
+    answer = await bench.read(engine, bench.request("Tell me"))
+    assert answer.generated.text == bench.greedy("Tell me", 60)
+
+
+async def test_crash_report_has_the_stack_and_shapes_but_no_text(bench):
+    engine = await bench.start("fault=segv@token:20&once")
+    await bench.read(engine, bench.request("my secret", stop=("another secret",)))
+    (path,) = bench.crashes.glob("*.json")
+    report = reports.read(path)
+    assert (report.signal, report.status, report.phase) == ("SIGSEGV", -signal.SIGSEGV, "serving")
+    assert "Segmentation fault" in report.stack
+    assert "string_at" in report.stack
+    (shape,) = report.requests
+    assert (shape["kind"], shape["prompt_tokens"], shape["emitted_tokens"]) == ("generate", 10, 19)
+    assert shape["sampling"]["temperature"] == 0.0
+    assert "secret" not in path.read_text()
+    assert bench.greedy("my secret", 19) not in json.dumps(shape)
+
+
+async def test_hung_worker_leaves_the_stack_of_where_it_hung(bench):
+    engine = await bench.start("fault=spin@token:20&once")
+    await bench.read(engine, bench.request("Hi"))
+    (path,) = bench.crashes.glob("*.json")
+    report = reports.read(path)
+    assert report.signal == "SIGABRT"
+    assert "_spin" in report.stack
+    assert "no progress" in report.cause
+
+
+async def test_python_exception_in_the_worker_is_reported_with_its_traceback(bench):
+    engine = await bench.start("fault=raise@token:20&once")
+    await bench.read(engine, bench.request("Hi"))
+    (path,) = bench.crashes.glob("*.json")
+    report = reports.read(path)
+    assert report.status == 70
+    assert "RuntimeError: a fault was asked for" in report.stack
+
+
+async def test_crash_is_noticed_at_the_end_of_the_socket(bench, wait_for):
+    """The figure to keep is 50 ms; what is checked is that no timer is involved."""
+    import msgspec
+
+    limits = msgspec.structs.replace(bench.quick, ping_every_s=1000.0, progress_limit_s=1000.0)
+    engine = await bench.start(limits=limits)
+    pid = engine.pid
+    os.kill(pid, signal.SIGKILL)
+    await wait_for(lambda: engine.pid != pid, 10.0)
+
+
+async def test_what_the_worker_started_ends_with_it(bench, wait_for):
+    engine = await bench.start("fault=offspring@token:5")
+    await bench.read(engine, bench.request("Hi", 10))
+    group = engine.pid
+    members = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _group(path) == group]
+    assert len(members) == 2
+    os.kill(group, signal.SIGKILL)
+    await wait_for(lambda: not any(bench.is_running(pid) for pid in members))
+
+
+def _group(path: Path) -> int:
+    try:
+        return int((path / "stat").read_text().rpartition(")")[2].split()[2])
+    except OSError:
+        return 0
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+async def test_closing_a_stream_cancels_it_in_the_worker(bench, wait_for):
+    engine = await bench.start("step=0.005")
+    stream = engine.generate(bench.request("Hi", 3000))
+    async for _ in stream:
+        break
+    assert (await engine.stats())["running"] == 1
+    await stream.aclose()
+    assert (await engine.stats())["running"] == 0
+
+
+async def test_cancelling_the_reader_cancels_the_request(bench):
+    engine = await bench.start("step=0.005")
+    task = asyncio.create_task(bench.read(engine, bench.request("Hi", 3000)))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await engine.stats())["running"] == 0
+
+
+async def test_full_queue_is_said_at_once(bench):
+    engine = await bench.start("step=0.01", max_queue=2)
+    running = [asyncio.create_task(bench.read(engine, bench.request("Hi", 30))) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(EngineBusy):
+        await bench.read(engine, bench.request("Hi", 5))
+    for task in running:
+        assert (await task).generated
+    assert (await bench.read(engine, bench.request("Hi", 5))).generated
+
+
+async def test_too_long_a_prompt_raises_before_any_event(bench):
+    engine = await bench.start(context=64)
+    with pytest.raises(ContextOverflow) as caught:
+        await bench.read(engine, bench.request("x" * 100, 5))
+    assert caught.value.details["over_by"] > 0
+
+
+async def test_invalid_request_raises_without_being_iterated(bench):
+    engine = await bench.start()
+    with pytest.raises(InvalidRequest, match="max_tokens"):
+        engine.generate(bench.request("Hi", 0))
+
+
+async def test_deadline_ends_a_stream_with_what_it_has(bench):
+    engine = await bench.start("step=0.01")
+    answer = await bench.read(engine, bench.request("Hi", 3000, timeout_s=0.5))
+    assert answer.generated.finish_reason == "deadline"
+    assert bench.greedy("Hi", 300).startswith(answer.generated.text)
+
+
+async def test_deadline_counts_across_restarts(bench):
+    engine = await bench.start("step=0.01&fault=kill@token:20&once")
+    answer = await bench.read(engine, bench.request("Hi", 3000, timeout_s=2.0))
+    assert answer.generated.finish_reason == "deadline"
+    whole = answer.generated.timings
+    assert whole.queue_s + whole.prefill_s + whole.decode_s < 4.0
+
+
+async def test_deadline_holds_while_there_is_no_worker(bench):
+    engine = await bench.start("fault=stop@token:5&once")
+    answer = await bench.read(engine, bench.request("Hi", 3000, timeout_s=0.3))
+    assert answer.generated.finish_reason == "deadline"
+    assert answer.generated.usage.completion_tokens == len(answer.text) == 4
+
+
+async def test_deadline_of_a_score(bench):
+    engine = await bench.start("fault=sleep@prefill&once")
+    asked = ScoreRequest(prompt=(Segment("Pick"),), candidates=("yes", "no"), timeout_s=0.3)
+    with pytest.raises(DeadlineExceeded):
+        await engine.score(asked)
+
+
+async def test_the_other_questions(bench):
+    engine = await bench.start()
+    tokens = await engine.tokenize((Segment("Hi"),))
+    assert tokens == (256, 72, 105)
+    assert await engine.detokenize(tokens) == "Hi"
+    assert await engine.render_native((("user", "Hi"),)) == ("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    embedded = await engine.embed(("one", "two"))
+    assert (len(embedded.vectors), embedded.dimensions) == (2, 16)
+    await bench.read(engine, bench.request("Hi " * 30, 5))
+    assert (await engine.stats())["idle_prefixes"] > 0
+    assert (await engine.clear_cache())["idle_prefixes"] == 0
