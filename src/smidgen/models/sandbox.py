@@ -151,7 +151,7 @@ def _limited_join(pieces: Iterable[str]) -> str:
 
 
 class _Rewriter(NodeTransformer):
-    """Puts the limits into the template's syntax tree: loops, `~` and comparisons."""
+    """Puts the limits into the template's syntax tree: loops, `~`, comparisons and the keys of dictionaries."""
 
     def visit_For(self, node: nodes.For, *args: Any, **kwargs: Any) -> nodes.Node:  # noqa: N802
         self.generic_visit(node, *args, **kwargs)
@@ -167,6 +167,12 @@ class _Rewriter(NodeTransformer):
         node.expr = _apply("measured_", node.expr)
         for operand in node.ops:
             operand.expr = _apply("measured_", operand.expr)
+        return node
+
+
+    def visit_Pair(self, node: nodes.Pair, *args: Any, **kwargs: Any) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node, *args, **kwargs)
+        node.key = _apply("measured_", node.key)
         return node
 
 
@@ -227,6 +233,11 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         meter.step()
         _check_operation(operator, left, right, meter)
         return super().call_binop(context, operator, left, right)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        if isinstance(getattr(value, "__self__", None), str) and value.__name__ in ("format", "format_map"):
+            raise TemplateLimit("the method 'format' of texts isn't allowed")
+        return None
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, tuple):
