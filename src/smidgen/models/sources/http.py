@@ -27,7 +27,6 @@ MAGIC = b"GGUF"
 PROGRESS_BYTES = 1024 * 1024
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER_S = 60.0
-_CHUNK_BYTES = 256 * 1024
 _RETRYABLE_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -196,7 +195,7 @@ def _transfer(partial: Partial, session: httpx2.Client, url: str, job: Job, head
         else:
             offset = 0
         require_space(partial.path, (total or 0) - offset, job.limits.reserve_bytes)
-        chunks = response.iter_bytes(_CHUNK_BYTES)
+        chunks = response.iter_bytes()  # as they arrive: a chunk size would lose what it had gathered when a break comes
         head = b"" if offset else _first_bytes(chunks, url)
         partial.open(offset)
         partial.save(validator=_validator(response), total=total)
