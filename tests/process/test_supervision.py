@@ -187,10 +187,14 @@ async def test_what_the_worker_started_ends_with_it(bench, wait_for):
     engine = await bench.start("fault=offspring@token:5")
     await bench.read(engine, bench.request("Hi", 10))
     group = engine.pid
-    members = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _group(path) == group]
+    members = _members(group)
     assert len(members) == 2
     os.kill(group, signal.SIGKILL)
     await wait_for(lambda: not any(bench.is_running(pid) for pid in members))
+
+
+def _members(group: int) -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _group(path) == group]
 
 
 def _group(path: Path) -> int:

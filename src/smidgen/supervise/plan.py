@@ -264,7 +264,7 @@ def _due(state: State, now: float, limits: Limits) -> tuple[State, Action]:
         case "ready" if state.owed is None and now >= state.progress + limits.ping_every_s:
             return change(state, pinged=now), Ping()
         case _:
-            at = _next_look(state, limits)
+            at = _next_look(state, now, limits)
             return change(state, wake=at), WaitUntil(at)
 
 
@@ -272,13 +272,18 @@ def _abort(state: State, now: float, limits: Limits) -> tuple[State, Action]:
     return msgspec.structs.replace(state, phase="ending", at=now + limits.abort_grace_s), Abort(now - state.progress)
 
 
-def _next_look(state: State, limits: Limits) -> float | None:
+def _next_look(state: State, now: float, limits: Limits) -> float | None:
     match state.phase:
         case "waiting" | "ending":
             return state.at
         case "loading":
             return state.progress + limits.load_limit_s
+        case "ready" if state.in_flight:
+            return state.progress + state.limit
+        case "ready" if state.pinged is not None:
+            # Sooner than its limit: once the Pong is there, the next Ping is due.
+            return min(state.pinged + state.limit, now + limits.ping_every_s)
         case "ready":
-            return state.progress + limits.ping_every_s if state.owed is None else state.owed + state.limit
+            return state.progress + limits.ping_every_s
         case _:
             return None
