@@ -51,7 +51,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         known = {alias: entry.name for entry in self.models for alias in (entry.name, *entry.aliases)}
         known |= {other.lower(): other for other in others}
         wanted = name.strip().lower()
-        close = difflib.get_close_matches(wanted, list(known), n=6, cutoff=0.5)
+        close = difflib.get_close_matches(wanted, list(known), n=6, cutoff=0.6)
         close += [key for key in known if wanted and len(wanted) > 2 and (wanted in key)]
         return list(dict.fromkeys(known[key] for key in close))[:3]
 

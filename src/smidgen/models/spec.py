@@ -96,6 +96,8 @@ def slug(text: str) -> str:
 
 
 def local_path(wanted: Wanted) -> Path | None:
-    """The file, if a file on this computer is meant."""
+    """The file, if the user named a file on this computer. A catalogue entry that comes from one is none."""
     source = wanted.sources[0]
-    return Path(source.path) if isinstance(source, FileSource) else None
+    if isinstance(source, FileSource) and wanted.spec.startswith("file:"):
+        return Path(source.path)
+    return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smidgen.errors import DownloadError, InvalidModelFile
+from smidgen.errors import DownloadError, InvalidModelFile, InvalidRequest
 from smidgen.events import Notice
 from smidgen.models.library import Library
 from smidgen.models.sources import FileSource, HttpsSource, HubSource
@@ -103,6 +103,12 @@ def test_a_server_that_is_no_hub_is_not_trusted(library: Library, site: Any, is_
     with pytest.raises(InvalidModelFile, match="as a hub would"):
         library.pull(SPEC)
     assert is_empty()
+
+
+def test_a_repository_that_can_not_exist_is_refused_without_asking(library: Library, site: Any) -> None:
+    with pytest.raises(InvalidRequest, match="repository"):
+        library.pull("hf:owner/re--po/tiny.gguf")
+    assert site.requests == []
 
 
 def test_offline_mode_of_the_client_is_kept(library: Library, site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,21 @@ from smidgen.models.sources.partial import CHUNK_BYTES, Partial
 def parse(spec: str) -> FileSource:
     """`file:///path`, `file:path` or a plain path, made absolute. Raises InvalidRequest for another computer's file."""
     if spec.startswith("file://"):
-        parts = urlsplit(spec)
+        try:
+            parts = urlsplit(spec)
+        except ValueError as error:
+            raise InvalidRequest(f"{spec!r} is not an address: {error}.", hint="Use file:///path.") from error
         if parts.netloc not in {"", "localhost"}:
             raise InvalidRequest(f"{spec} names a file on another computer.", hint="Use file:///path.")
         path = url2pathname(parts.path)
     else:
         path = unquote(spec.removeprefix("file:")) if spec.startswith("file:") else spec
-    return FileSource(path=str(Path(path).expanduser().absolute()))
+    if "\0" in path:
+        raise InvalidRequest(f"{spec!r} can't be a path.")
+    try:
+        return FileSource(path=str(Path(path).expanduser().absolute()))
+    except RuntimeError as error:
+        raise InvalidRequest(f"{spec!r} can't be a path: {error}") from error
 
 
 def fetch(source: FileSource, job: Job) -> Fetched:

@@ -42,7 +42,12 @@ def fetch(source: HubSource, job: Job) -> Fetched:
     """Raises what `http.download` raises; DownloadError with `retryable` false for a missing repository, revision or
     file (`near` in its details) and for one that needs a login."""
     from huggingface_hub import constants
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
 
+    try:
+        validate_repo_id(source.repo)
+    except HFValidationError as error:
+        raise InvalidRequest(f"{source.repo} can't be a repository of the hub: {error}") from error
     cached = _cached(source)
     if cached is not None:
         fetched = local_file.fetch(FileSource(path=str(cached)), job)

@@ -41,10 +41,14 @@ class Interrupted(Exception):
 
 def check_url(url: str) -> None:
     """https, or plain http to this computer. Raises InvalidRequest."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
+    try:
+        parts = urlsplit(url)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidRequest(f"Not an address: {error}.") from error
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise InvalidRequest("An address can't hold spaces or control characters.", hint="Write them as %20 and so on.")
+    if host and (scheme == "https" or (scheme == "http" and _is_loopback(host))):
         return
     raise InvalidRequest(
         f"Refused address {redacted(url)}: models are fetched over https, or http from this computer only.",
@@ -90,7 +94,7 @@ def opened(session: httpx2.Client, url: str, headers: Mapping[str, str]) -> Gene
     origin = urlsplit(url)[:2]
     for _ in range(MAX_REDIRECTS + 1):
         own = {**plain, **secret} if urlsplit(url)[:2] == origin else plain
-        response = session.send(session.build_request("GET", url, headers=own), stream=True)
+        response = session.send(_request(session, url, own), stream=True)
         try:
             location = response.headers.get("location")
             if response.status_code not in {301, 302, 303, 307, 308} or not location:
@@ -98,15 +102,22 @@ def opened(session: httpx2.Client, url: str, headers: Mapping[str, str]) -> Gene
                 return
         finally:
             response.close()
-        target = urljoin(url, location)
         try:
+            target = urljoin(url, location)
             check_url(target)
-        except InvalidRequest as error:
-            raise DownloadError(
-                f"{redacted(url)} redirects to {redacted(target)}, which is refused.", hint=error.hint, retryable=False
-            ) from error
+        except (InvalidRequest, ValueError) as error:
+            raise DownloadError(f"{redacted(url)} redirects to a refused address. {error}", retryable=False) from error
         url = target
     raise DownloadError(f"More than {MAX_REDIRECTS} redirects from {redacted(url)}.", retryable=False)
+
+
+def _request(session: httpx2.Client, url: str, headers: Mapping[str, str]) -> httpx2.Request:
+    import httpx2
+
+    try:
+        return session.build_request("GET", url, headers=headers)
+    except httpx2.InvalidURL as error:
+        raise DownloadError(f"Not an address: {error}.", retryable=False) from error
 
 
 def download(
@@ -195,7 +206,9 @@ def _transfer(partial: Partial, session: httpx2.Client, url: str, job: Job, head
         else:
             offset = 0
         require_space(partial.path, (total or 0) - offset, job.limits.reserve_bytes)
-        chunks = response.iter_bytes()  # as they arrive: a chunk size would lose what it had gathered when a break comes
+        chunks = (
+            response.iter_bytes()
+        )  # as they arrive: a chunk size would lose what it had gathered when a break comes
         head = b"" if offset else _first_bytes(chunks, url)
         partial.open(offset)
         partial.save(validator=_validator(response), total=total)
