@@ -19,8 +19,6 @@ import msgspec
 from smidgen.errors import ConfigError
 from smidgen.supervise.plan import Limits
 
-DEFAULT_MODEL = "qwen2.5-coder-0.5b"
-
 NOT_SETTINGS = frozenset({"SMIDGEN_CONFIG", "SMIDGEN_DEBUG"})
 """Variables that are read elsewhere and name no key of the configuration."""
 
@@ -32,7 +30,8 @@ _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*$", re.IGNORECASE)
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a person can set. All have defaults.
 
-    model: catalogue name, path of a GGUF file, or `hf:owner/repo/file`.
+    model: catalogue name, path of a GGUF file, or `hf:owner/repo/file`; empty means the store's default
+        (`smidgen models default`), else the catalogue's.
     home: folder for models, reports and history; empty means the platform's own data folder.
     memory: bytes that loaded models may take together; 0 means a share of what is free.
     threads: for decode and prefill; 0 means the physical cores.
@@ -44,7 +43,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     supervision: when a worker counts as hung and how often it is replaced; `smidgen.supervise.plan.Limits`.
     """
 
-    model: str = DEFAULT_MODEL
+    model: str = ""
     home: str = ""
     memory: int = 0
     threads: int = 0
@@ -99,28 +98,6 @@ def parse_size(text: str | int) -> int:
         raise ValueError(f"{text!r} is not a size such as 512MB, 4GiB or 0")
     power = " KMGT".index(match[2].upper() or " ")
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
-
-
-def set_in_file(path: Path, key: str, value: str) -> None:
-    """Set one top-level text key in the file, leaving every other line as it is. Raises ConfigError, OSError."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    assignment = f"{key} = {msgspec.json.encode(value).decode()}"
-    end_of_top = next((i for i, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
-    for i in range(end_of_top):
-        if re.match(rf"\s*{re.escape(key)}\s*=", lines[i]):
-            lines[i] = assignment
-            break
-    else:
-        lines.insert(0, assignment)
-    text = "\n".join(lines) + "\n"
-    if tomllib.loads(text).get(key) != value:
-        raise ConfigError(
-            f"{path}: {key} can't be set without rewriting the file.", hint=f"Write {assignment} by hand."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(path.name + ".new")
-    written.write_text(text, encoding="utf-8")
-    written.replace(path)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------

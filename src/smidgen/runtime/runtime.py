@@ -96,6 +96,10 @@ class Runtime:
     @property
     def model_name(self) -> str:
         """What is used where a call names no model."""
+        if not self._model:
+            from smidgen.runtime.loading import default_spec
+
+            self._model = default_spec(self._config)
         return self._model
 
     def use(self, model: str) -> None:
@@ -166,7 +170,7 @@ class Runtime:
                 "A model can only be leased on the loop that its runtime lives on.",
                 hint="Open the runtime with `async with Runtime()` in this loop.",
             )
-        async with self._source().lease(spec or self._model) as lease:
+        async with self._source().lease(spec or self.model_name) as lease:
             fresh = tuple(notice for notice in lease.notices if notice not in self._told)
             self._told.update(fresh)
             yield Lease(model=lease.model, notices=fresh)
@@ -179,7 +183,7 @@ class Runtime:
         return await self._bridge.await_(lambda: self._load(spec))
 
     async def _load(self, spec: str | None) -> str:
-        async with self._source().lease(spec or self._model) as lease:
+        async with self._source().lease(spec or self.model_name) as lease:
             return lease.model.name
 
     # --- text -------------------------------------------------------------------------------------------------------
@@ -199,7 +203,7 @@ class Runtime:
         return self._bridge.aiterate(lambda: self._stream(prompt, options))
 
     async def _generate(self, prompt: PromptLike, options: GenerateOptions) -> Generation:
-        collector = Collector(options.get("model") or self._model)
+        collector = Collector(options.get("model") or self.model_name)
         async for event in self._stream(prompt, options):
             collector.feed(event)
         return collector.generation()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.config import Config, config_path, load_config, parse_size, set_in_file
+from smidgen.config import Config, config_path, load_config, parse_size
 from smidgen.errors import ConfigError
 
 
@@ -120,19 +120,3 @@ def test_a_size_is_a_whole_number_or_a_value_error(text: str) -> None:
     except ValueError:
         pass
 
-
-def test_setting_a_key_leaves_the_rest_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "config.toml"
-    set_in_file(path, "model", "a")
-    path.write_text('# mine\nmodel = "old"  # note\nthreads = 2\n\n[supervision]\nrestarts = 1\n', encoding="utf-8")
-    set_in_file(path, "model", 'b"\\')
-    assert path.read_text(encoding="utf-8").splitlines()[0] == "# mine"
-    config = load_config({"SMIDGEN_CONFIG": str(path)})
-    assert (config.model, config.threads, config.supervision.restarts) == ('b"\\', 2, 1)
-
-
-def test_setting_a_key_never_writes_into_a_section(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text("[supervision]\nrestarts = 1\n", encoding="utf-8")
-    set_in_file(path, "model", "b")
-    assert load_config({"SMIDGEN_CONFIG": str(path)}).model == "b"
