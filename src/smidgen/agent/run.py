@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
 
 from smidgen.agent import AgentModel, AgentSettings, Approve
-from smidgen.errors import SmidgenError
-from smidgen.events import AgentEvent, Failed, Finished, Generated
-from smidgen.messages import GenerateRequest, Message
+from smidgen.agent.perform import Performer
+from smidgen.agent.plan import Finish, plan
+from smidgen.errors import ErrorInfo, SmidgenError
+from smidgen.events import AgentEvent, Failed, StepStarted
+from smidgen.messages import Message
 from smidgen.tools import Tool
 
 
@@ -18,32 +22,34 @@ async def run(
     settings: AgentSettings | None = None,
     approve: Approve | None = None,
 ) -> AsyncIterator[AgentEvent]:
-    """Answer the last user message of `history`. Never raises typed errors: the stream ends in exactly one `Finished`
-    or `Failed`. Only the answer's own text comes as `TextDelta`. Without `approve`, tools with side effects are denied.
+    """Answer the last user message of `history`. Raises no typed errors: the stream ends in exactly one `Finished` or
+    `Failed`. Only the answer's own text comes as `TextDelta`. Without `approve`, tools with side effects are denied.
+    Closing the iterator, or cancelling the task, cancels what runs.
     """
-    settings = settings or AgentSettings()
-    prompt = model.template.render(history)
-    request = GenerateRequest(
-        prompt=prompt,
-        sampling=settings.sampling or model.profile.sampling,
-        max_tokens=settings.max_tokens,
-        stop=model.profile.stop + settings.stop,
-        timeout_s=settings.timeout_s,
-    )
     try:
-        async for event in model.engine.generate(request):
-            if isinstance(event, Generated):
-                yield Finished(
-                    text=event.text,
-                    model=model.name,
-                    finish_reason=event.finish_reason,
-                    tool_calls=(),
-                    usage=event.usage,
-                    timings=event.timings,
-                    warnings=(),
-                    strategy="plain",
-                )
+        performer = Performer(model, tools, history, settings or AgentSettings(), approve)
+        number = 0
+        while True:
+            action = plan(performer.state)
+            number += 1
+            if not isinstance(action, Finish):
+                yield StepStarted(number=number, action=performer.name_of(action), detail=performer.detail_of(action))
+            async with aclosing(cast(Any, performer.perform(action))) as events:
+                async for event in events:
+                    yield event
+            if performer.ended:
                 return
-            yield event
     except SmidgenError as error:
         yield Failed(error=error.info())
+    except Exception as error:
+        yield Failed(error=_bug(error))
+
+
+def _bug(error: Exception) -> ErrorInfo:
+    return ErrorInfo(
+        code="internal",
+        message=f"{type(error).__name__}: {error}",
+        hint="This is a mistake in smidgen or in a tool's own description; please report it.",
+        fault="bug",
+        details={"type": type(error).__name__},
+    )

@@ -14,16 +14,19 @@ import msgspec
 from smidgen.messages import ToolSpec
 
 Effect = Literal["read", "write"]
+Fault = Literal["", "arguments", "world", "denied"]
+"""Why a call failed: its arguments made no sense, the world wasn't as expected (no such file), nobody approved it."""
 
 
 class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came back. `value` is JSON-able. `text` is how the model reads it. `answer`, if not empty, already answers
-    the user in words (a template, no model needed)."""
+    the user in words (a template, no model needed). `fault` says why `ok` is false."""
 
     ok: bool
     value: Any
     text: str
     answer: str = ""
+    fault: Fault = ""
 
 
 @runtime_checkable

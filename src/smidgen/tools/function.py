@@ -12,7 +12,7 @@ from typing import Any, cast, overload
 
 from smidgen.errors import InvalidRequest, SmidgenError, ToolFailed
 from smidgen.messages import ToolSpec
-from smidgen.tools import Effect, ToolOutcome
+from smidgen.tools import Effect, Fault, ToolOutcome
 from smidgen.tools.docstring import read_docstring
 from smidgen.tools.schema import flatten
 
@@ -106,7 +106,7 @@ class FunctionTool:
         try:
             checked = self._model.model_validate(dict(arguments))
         except pydantic.ValidationError as error:
-            return failure(_validation_message(error.errors()))
+            return failure(_validation_message(error.errors()), "arguments")
         values: dict[str, Any] = {name: getattr(checked, name) for name in self._model.model_fields}
         try:
             if inspect.iscoroutinefunction(self.function):
@@ -115,6 +115,8 @@ class FunctionTool:
                 value = await asyncio.to_thread(self.function, **values)
                 if inspect.isawaitable(value):
                     value = await value
+        except BadArguments as error:
+            return failure(str(error), "arguments")
         except SmidgenError as error:
             return failure(str(error))
         except Exception as error:
@@ -138,10 +140,16 @@ class FunctionTool:
         return ToolOutcome(ok=True, value=plain, text=text, answer=answer)
 
 
-def failure(message: str) -> ToolOutcome:
+class BadArguments(ToolFailed):
+    """Raised inside a tool: the arguments make no sense, others might. The agent may try again."""
+
+    code = "bad_arguments"
+
+
+def failure(message: str, fault: Fault = "world") -> ToolOutcome:
     """A failed outcome with a short message, as data for the model."""
     said = _shorten(message, _LONGEST_ERROR)
-    return ToolOutcome(ok=False, value=said, text=said)
+    return ToolOutcome(ok=False, value=said, text=said, fault=fault)
 
 
 @overload
@@ -206,4 +214,4 @@ def _shorten(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-__all__ = ["Answer", "FunctionTool", "ToolFailed", "failure", "tool"]
+__all__ = ["Answer", "BadArguments", "FunctionTool", "failure", "tool"]

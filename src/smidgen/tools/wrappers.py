@@ -47,10 +47,10 @@ class Approved(Wrapped):
     async def call(self, arguments: Mapping[str, Any]) -> ToolOutcome:
         if self.effect == "write":
             if self._ask is None:
-                return failure(f"{self.spec.name} changes something and nobody is there to approve it.")
+                return failure(f"{self.spec.name} changes something and nobody is there to approve it.", "denied")
             call = ToolCall(name=self.spec.name, arguments=dict(arguments))
             if await self._ask(call, self.preview(arguments)) is not True:
-                return failure(f"The user did not approve {self.spec.name}.")
+                return failure(f"The user did not approve {self.spec.name}.", "denied")
         return await self.inner.call(arguments)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from smidgen.errors import ToolFailed
+from smidgen.tools.function import BadArguments
 
 MAX_LENGTH = 500
 MAX_DEPTH = 40
@@ -32,7 +32,7 @@ CONSTANTS = {
 }
 
 
-class ArithmeticProblem(ToolFailed):
+class ArithmeticProblem(BadArguments):
     """An expression that can't be computed. details: position (characters from the start)."""
 
     code = "arithmetic"

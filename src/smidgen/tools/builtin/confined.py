@@ -16,6 +16,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from smidgen.errors import ToolFailed
+from smidgen.tools.function import BadArguments
 
 MAX_PATH = 1024
 MAX_COMPONENTS = 64
@@ -43,7 +44,7 @@ _REASONS = {
 }
 
 
-class OutsideWorkspace(ToolFailed):
+class OutsideWorkspace(BadArguments):
     """A path that leads out of the folder, or isn't a path at all."""
 
     code = "outside_workspace"

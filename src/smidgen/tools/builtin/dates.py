@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
-from smidgen.errors import ToolFailed
 from smidgen.tools import ToolOutcome
-from smidgen.tools.function import FunctionTool, tool
+from smidgen.tools.function import BadArguments, FunctionTool, tool
 
 Clock = Callable[[], dt.datetime]
 """The current moment as an aware datetime."""
@@ -30,7 +29,7 @@ def parse_date(text: str, clock: Clock = system_clock) -> dt.date:
     """ISO dates and weeks, "today", "tomorrow", "yesterday", weekday names (the next such day, "last friday" the one
     before), "25 December 2026", "Dec 25" (this year). Day and month as numbers only where one reading is possible.
 
-    Raises ToolFailed with what was wrong.
+    Raises BadArguments with what was wrong.
     """
     from dateutil import parser
 
@@ -44,7 +43,7 @@ def parse_date(text: str, clock: Clock = system_clock) -> dt.date:
         try:
             return dt.date.fromisocalendar(int(week[1]), int(week[2]), int(week[3] or 1))
         except ValueError as error:
-            raise ToolFailed(f"{text!r} is not a date: {error}.") from None
+            raise BadArguments(f"{text!r} is not a date: {error}.") from None
     named = re.fullmatch(r"(?:(next|last|this|on)\s+)?([a-z]+)", lower)
     if named and named[2].title() in WEEKDAYS:
         ahead = (WEEKDAYS.index(named[2].title()) - today.weekday()) % 7
@@ -56,15 +55,15 @@ def parse_date(text: str, clock: Clock = system_clock) -> dt.date:
     if slashes:
         first, second = int(slashes[1]), int(slashes[2])
         if first <= 12 and second <= 12 and first != second:
-            raise ToolFailed(f"{text!r} can be read in two ways.", hint="Write the year first, as in 2026-12-25.")
+            raise BadArguments(f"{text!r} can be read in two ways.", hint="Write the year first, as in 2026-12-25.")
         day_first = first > 12
     if not re.search(r"\d", written):
-        raise ToolFailed(f"{text!r} is not a date.", hint="Write it as in 2026-12-25.")
+        raise BadArguments(f"{text!r} is not a date.", hint="Write it as in 2026-12-25.")
     try:
         start = dt.datetime(today.year, today.month, 1)
         return parser.parse(written, default=start, dayfirst=day_first).date()
     except (ValueError, OverflowError, TypeError):
-        raise ToolFailed(f"{text!r} is not a date.", hint="Write it as in 2026-12-25.") from None
+        raise BadArguments(f"{text!r} is not a date.", hint="Write it as in 2026-12-25.") from None
 
 
 def _zone(name: str) -> dt.tzinfo | None:
@@ -76,7 +75,7 @@ def _zone(name: str) -> dt.tzinfo | None:
     wanted = name.strip().lower().replace(" ", "_")
     match = known.get(wanted) or next((key for low, key in sorted(known.items()) if low.endswith("/" + wanted)), None)
     if match is None:
-        raise ToolFailed(f"I know no time zone {name!r}.", hint="Write it as in Europe/Vienna or UTC.")
+        raise BadArguments(f"I know no time zone {name!r}.", hint="Write it as in Europe/Vienna or UTC.")
     return zoneinfo.ZoneInfo(match)
 
 
@@ -152,7 +151,7 @@ def date_tools(clock: Clock = system_clock) -> tuple[FunctionTool, ...]:
         try:
             day = first + relativedelta(**steps)
         except (ValueError, OverflowError):
-            raise ToolFailed("That is beyond the calendar's years 1 to 9999.") from None
+            raise BadArguments("That is beyond the calendar's years 1 to 9999.") from None
         direction = "after" if amount >= 0 else "before"
         said = f"{_count(abs(amount), unit.rstrip('s'))} {direction} {first} is {_said(day)}."
         return ToolOutcome(ok=True, value={"date": day.isoformat()}, text=said, answer=said)

@@ -10,7 +10,7 @@ from pathlib import Path
 from smidgen.errors import ToolFailed
 from smidgen.tools import ToolOutcome
 from smidgen.tools.builtin.confined import Workspace, components
-from smidgen.tools.function import FunctionTool, tool
+from smidgen.tools.function import BadArguments, FunctionTool, tool
 
 MAX_READ = 64 * 1024
 MAX_SCANNED = 64 * 1024 * 1024
@@ -52,7 +52,7 @@ def file_tools(root: str | Path) -> tuple[FunctionTool, ...]:
             last_line: the line to end at; left out, the end of the file
         """
         if first_line < 1 or (last_line is not None and last_line < first_line):
-            raise ToolFailed("Lines count from 1, and the last can't come before the first.")
+            raise BadArguments("Lines count from 1, and the last can't come before the first.")
         text, cut = _read_lines(workspace, path, first_line, last_line)
         if not text:
             text = "(empty)" if first_line == 1 else f"(the file ends before line {first_line})"
@@ -68,7 +68,7 @@ def file_tools(root: str | Path) -> tuple[FunctionTool, ...]:
         """
         wanted = text.strip().lower()
         if not wanted:
-            raise ToolFailed("Say which text to look for.")
+            raise BadArguments("Say which text to look for.")
         matches: list[dict[str, object]] = []
         notes: list[str] = []
         for match in _search(workspace, wanted, components(folder), notes):

@@ -1,0 +1,437 @@
+"""Performs the planner's actions for one run: asks the engine, calls tools, keeps the state and the accounts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import msgspec
+
+from smidgen.agent import AgentModel, AgentSettings, Approve, Strategy, prompts, route, rules, verify
+from smidgen.agent.context import Fitted, fit
+from smidgen.agent.plan import (
+    AnyAction,
+    Ask,
+    Attempt,
+    CallTool,
+    Choice,
+    Escalate,
+    Finish,
+    Generate,
+    Retry,
+    Route,
+    State,
+    Verdict,
+    Verify,
+    WriteCall,
+    after_attempt,
+    after_escalation,
+    after_retry,
+)
+from smidgen.dialects.choose import dialect
+from smidgen.errors import DeadlineExceeded, InvalidRequest, SmidgenError
+from smidgen.events import (
+    AgentEvent,
+    ApprovalNeeded,
+    Asked,
+    Failed,
+    FellBack,
+    Finished,
+    FinishReason,
+    Generated,
+    Notice,
+    Resumed,
+    Routed,
+    TextDelta,
+    ToolCalled,
+    ToolRecord,
+    ToolReturned,
+    Verified,
+)
+from smidgen.messages import (
+    GenerateRequest,
+    Message,
+    Sampling,
+    ScoreRequest,
+    Timings,
+    ToolSpec,
+    Usage,
+)
+from smidgen.tools import Tool, ToolOutcome
+from smidgen.tools.registry import Registry
+from smidgen.tools.wrappers import Approved, SizeLimited, TimeLimited
+
+CALL_TOKENS = 512
+"""Longest call that is decoded."""
+SIMPLE_TOOLS = 3
+"""Tools offered when the prompt is simplified."""
+
+
+class Performer:
+    """Raises InvalidRequest for a history without a request, or a tool choice that isn't there."""
+
+    def __init__(
+        self,
+        model: AgentModel,
+        tools: Sequence[Tool],
+        history: Sequence[Message],
+        settings: AgentSettings,
+        approve: Approve | None,
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._approve = approve
+        self._tools = Registry(tools)
+        self._dialect = dialect(model.profile.dialect)
+        self._history = prompts.with_system(history, settings.system)
+        self._request = next((turn.content for turn in reversed(history) if turn.role == "user"), None)
+        if self._request is None:
+            raise InvalidRequest("There is nothing to answer.", hint="The conversation needs a user message.")
+        self._offered = self._offer()
+        # A conversation that ends in a tool's result wants it put into words.
+        by_tools = bool(self._offered) and history[-1].role == "user"
+        strategies = tuple[Strategy, ...](
+            way for way in settings.strategies if way == "plain" or (by_tools and self._allowed(way))
+        )
+        self.state = State(strategies=strategies, max_steps=settings.max_steps)
+        self.ended = False
+        self._end_at = None if settings.timeout_s is None else time.monotonic() + settings.timeout_s
+        self._usage = Usage()
+        self._timings = Timings()
+        self._records: list[ToolRecord] = []
+        self._warnings: list[str] = []
+        self._prior: tuple[float, ...] = ()
+        self._finish_reason: FinishReason = "stop"
+        self._answering: Strategy | None = None
+
+    def _offer(self) -> tuple[ToolSpec, ...]:
+        wanted = self._settings.tool_choice
+        if wanted == "none":
+            return ()
+        if wanted in ("auto", "required"):
+            return self._tools.specs
+        return (self._tools.get(wanted).spec,)
+
+    def _allowed(self, way: Strategy) -> bool:
+        return way != "rules" or self._settings.tool_choice == "auto"
+
+    @staticmethod
+    def name_of(action: AnyAction) -> str:
+        names = {"WriteCall": "generate", "CallTool": "call_tool"}
+        kind = type(action).__name__
+        return names.get(kind, kind.lower())
+
+    @staticmethod
+    def detail_of(action: AnyAction) -> str:
+        match action:
+            case WriteCall():
+                return f"a call of {action.tool}"
+            case CallTool() | Verify():
+                return action.call.name
+            case Route():
+                return action.strategy
+            case Retry() | Escalate():
+                return action.reason
+            case Generate():
+                return "the answer"
+            case _:
+                return ""
+
+    def perform(self, action: AnyAction) -> AsyncIterator[AgentEvent]:
+        """The events of one action; `state` has changed when they end. Raises typed errors that no strategy cures."""
+        if not isinstance(action, Finish):
+            self._remaining()
+        match action:
+            case Route():
+                return self._route(action)
+            case WriteCall():
+                return self._write_call(action)
+            case Verify():
+                return self._verify(action)
+            case CallTool():
+                return self._call_tool(action)
+            case Retry():
+                return self._retry(action)
+            case Escalate():
+                return self._escalate(action.reason)
+            case Ask():
+                return self._ask(action)
+            case Generate():
+                return self._generate(action)
+            case Finish():
+                return self._finish(action)
+
+    def _change(self, **fields: Any) -> None:
+        self.state = msgspec.structs.replace(self.state, **fields)
+
+    def _remaining(self) -> float | None:
+        """Seconds left of the run. Raises DeadlineExceeded when there are none."""
+        if self._end_at is None:
+            return None
+        left = self._end_at - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(
+                f"The time limit of {self._settings.timeout_s:g} s was reached before there was an answer.",
+                hint="Allow more time, a shorter answer or a smaller model.",
+                tool_calls=len(self._records),
+            )
+        return left
+
+    # --- towards a call -----------------------------------------------------------------------------------------------
+
+    async def _route(self, action: Route) -> AsyncIterator[AgentEvent]:
+        request = self._request or ""
+        if action.strategy == "rules":
+            choice = rules.match(request, self._offered) or Choice(tool="", reason="")
+            if choice.call is not None:
+                yield Routed(strategy="rules", reason=choice.reason)
+            self._change(choice=choice, draft=choice.call)
+            return
+        try:
+            choice = await self._choose(request, action.strategy)
+        except InvalidRequest as error:
+            choice = Choice(tool="", reason=error.message)
+        yield Routed(strategy=action.strategy, reason=choice.reason)
+        self._change(choice=choice)
+
+    async def _choose(self, request: str, strategy: Strategy) -> Choice:
+        wanted = self._settings.tool_choice
+        if wanted not in ("auto", "required"):
+            return Choice(tool=wanted, reason="the caller chose the tool")
+        tools = self._offered
+        if strategy == "simplified":
+            failed = {attempt.call.name for attempt in self.state.attempts}
+            kept = [tool for tool in tools if tool.name not in failed] or list(tools)
+            tools = tuple(sorted(kept, key=lambda tool: -route.evidence(request, tool))[:SIMPLE_TOOLS])
+        before = prompts.exchange_before(self._history)
+        names = (*(tool.name for tool in tools), route.CHAT)
+        said = await self._score(route.routing_messages(request, tools, before), names)
+        prior = await self._score(route.routing_messages(route.EMPTY_REQUEST, tools), names)
+        found = route.weigh(tools, said, prior, request)
+        best = found.best
+        told = f"{best} {found.tools[best]:.0%}, no tool {found.chat:.0%}"
+        if wanted == "auto" and 1 - found.chat < route.THRESHOLD:
+            return Choice(tool="", reason=f"no tool is needed ({told})", probability=found.chat)
+        return Choice(tool=best, reason=told, probability=found.tools[best])
+
+    async def _score(self, messages: Sequence[Message], names: tuple[str, ...]) -> tuple[float, ...]:
+        request = ScoreRequest(
+            prompt=self._model.template.render(messages),
+            candidates=names,
+            normalize="choices",
+            timeout_s=self._remaining(),
+        )
+        result = await self._model.engine.score(request)
+        self._usage += result.usage
+        return result.logprobs
+
+    async def _write_call(self, action: WriteCall) -> AsyncIterator[AgentEvent]:
+        spec = self._tools.get(action.tool).spec
+        text = ""
+        try:
+            fitted = await self._call_prompt(spec, action.hint)
+            request = GenerateRequest(
+                prompt=fitted.prompt,
+                sampling=self._model.profile.tool_sampling,
+                constraint=self._dialect.constraint((spec,)),
+                max_tokens=min(CALL_TOKENS, fitted.room),
+                timeout_s=self._remaining(),
+            )
+            async with aclosing(cast(Any, self._model.engine.generate(request))) as events:
+                async for event in events:
+                    match event:
+                        case Generated():
+                            self._account(event)
+                            text = event.text
+                        case Failed():
+                            raise event.error.to_exception()
+                        case Notice() | Resumed():
+                            yield event
+                        case _:
+                            pass
+        except InvalidRequest as error:
+            async for event in self._escalate(error.message):
+                yield event
+            return
+        parsed = self._dialect.parse(text, (spec,))
+        if parsed.calls:
+            self._change(draft=parsed.calls[0], verdict=None)
+        else:
+            self.state = after_retry(self.state, "what was written is no call of the tool")
+
+    async def _call_prompt(self, spec: ToolSpec, hint: str) -> Fitted:
+        simple = self.state.strategy == "simplified"
+        messages = prompts.call_messages(self._history, spec, self._dialect, hint=hint, alone=simple)
+        return await fit(self._model, messages, CALL_TOKENS)
+
+    async def _verify(self, action: Verify) -> AsyncIterator[AgentEvent]:
+        tool = self._tools.get(action.call.name)
+        if self.state.strategy == "rules":
+            verdict = Verdict(ok=True)
+        else:
+            sources = [turn.content for turn in self._history if turn.role != "system"]
+            sources += [attempt.text for attempt in self.state.attempts if attempt.ok]
+            verdict = verify.check_call(action.call, tool.spec, tool.effect, sources)
+        self._change(verdict=verdict)
+        yield Verified(check="call", ok=verdict.ok, reason=verdict.reason)
+
+    async def _call_tool(self, action: CallTool) -> AsyncIterator[AgentEvent]:
+        tool = self._tools.get(action.call.name)
+        call = action.call
+        limit = self._remaining()
+        seconds = self._settings.tool_timeout_s if limit is None else min(limit, self._settings.tool_timeout_s)
+        limited = SizeLimited(TimeLimited(tool, seconds), self._settings.result_chars)
+        if tool.effect == "write":
+            yield ApprovalNeeded(call=call, preview=tool.preview(call.arguments))
+        yield ToolCalled(call=call)
+        started = time.monotonic()
+        outcome = await _guarded(Approved(limited, self._approve), call.arguments)
+        spent = time.monotonic() - started
+        yield ToolReturned(call=call, ok=outcome.ok, result=outcome.value, seconds=spent)
+        self._records.append(ToolRecord(name=call.name, arguments=call.arguments, result=outcome.value, ok=outcome.ok))
+        attempt = Attempt(call=call, ok=outcome.ok, text=outcome.text, answer=outcome.answer, fault=outcome.fault)
+        self.state = after_attempt(self.state, attempt)
+
+    async def _retry(self, action: Retry) -> AsyncIterator[AgentEvent]:
+        self.state = after_retry(self.state, action.reason)
+        return
+        yield  # an async generator without events
+
+    async def _escalate(self, reason: str) -> AsyncIterator[AgentEvent]:
+        left, declined = self.state.strategy or "plain", self._declined()
+        self.state = after_escalation(self.state, reason)
+        to = self.state.strategy
+        if not declined:
+            yield FellBack(from_strategy=left, to_strategy=to or "refusal", reason=reason)
+            self._warn(f"{left} failed ({reason}); {to or 'nothing'} was tried next")
+
+    def _declined(self) -> bool:
+        """Moving on because no tool was called for is no failure."""
+        return self.state.choice is not None and not self.state.choice.tool
+
+    async def _ask(self, action: Ask) -> AsyncIterator[AgentEvent]:
+        question = f"For {action.tool.replace('_', ' ')} I need: {', '.join(action.missing)}. What should it be?"
+        yield Asked(question=question, missing=action.missing)
+        yield TextDelta(text=question)
+        yield self._finished(question)
+
+    # --- towards words ------------------------------------------------------------------------------------------------
+
+    async def _generate(self, action: Generate) -> AsyncIterator[AgentEvent]:
+        self._answering = self.state.strategy
+        messages = self._history
+        if action.attempt is not None:
+            messages = prompts.answer_messages(self._history, action.attempt, self._dialect)
+        messages = prompts.spelled(messages, self._dialect)
+        fitted = await fit(self._model, messages, self._settings.max_tokens)
+        if fitted.dropped:
+            said = f"{fitted.dropped} older messages did not fit into the context and were left out."
+            self._warn(said)
+            yield Notice(code="history_dropped", message=said)
+        text = ""
+        async with aclosing(cast(Any, self._model.engine.generate(self._answer_request(fitted)))) as events:
+            async for event in events:
+                match event:
+                    case TextDelta():
+                        text += event.text
+                        yield event
+                        if self._settings.constraint is None and verify.is_looping(text):
+                            self._warn("The model began to repeat itself and was stopped.")
+                            self._finish_reason = "length"
+                            break
+                    case Generated():
+                        self._account(event)
+                        self._finish_reason = event.finish_reason
+                        text = event.text
+                    case Failed():
+                        raise event.error.to_exception()
+                    case _:
+                        yield event
+        if action.attempt is not None and text.strip():
+            left_out = verify.missing_from_answer(text, action.attempt)
+            yield Verified(
+                check="answer", ok=not left_out, reason="the result is not in the answer" if left_out else ""
+            )
+            if left_out:
+                addition = f"\n\n{action.attempt.call.name}: {left_out}"
+                self._warn("The model left the tool's result out; it was added to the answer.")
+                yield TextDelta(text=addition)
+                text += addition
+        self._change(text=text)
+        if not text.strip() and action.attempt is None:
+            async for event in self._silent():
+                yield event
+
+    async def _silent(self) -> AsyncIterator[AgentEvent]:
+        """Nothing was said: that strategy is over. What ended by deadline or cancellation ends as such."""
+        if self._finish_reason in ("deadline", "cancelled"):
+            yield self._finished("")
+            return
+        self._change(text=None)
+        async for event in self._escalate("the model's answer was empty"):
+            yield event
+
+    def _answer_request(self, fitted: Fitted) -> GenerateRequest:
+        settings = self._settings
+        if fitted.room < settings.max_tokens:
+            self._warn(
+                f"The answer may have {fitted.room} tokens instead of {settings.max_tokens}; the context is full."
+            )
+        return GenerateRequest(
+            prompt=fitted.prompt,
+            sampling=self._sampling(),
+            constraint=settings.constraint,
+            max_tokens=min(settings.max_tokens, fitted.room),
+            stop=(*self._model.profile.stop, *settings.stop),
+            timeout_s=self._remaining(),
+            logprobs=settings.logprobs,
+        )
+
+    def _sampling(self) -> Sampling:
+        sampling = self._settings.sampling or self._model.profile.sampling
+        if self._settings.temperature is not None:
+            sampling = msgspec.structs.replace(sampling, temperature=self._settings.temperature)
+        if self._settings.seed is not None:
+            sampling = msgspec.structs.replace(sampling, seed=self._settings.seed)
+        return sampling
+
+    async def _finish(self, action: Finish) -> AsyncIterator[AgentEvent]:
+        if action.text:
+            yield TextDelta(text=action.text)
+        yield self._finished(action.text or self.state.text or "", refused=action.refused)
+
+    def _finished(self, text: str, *, refused: bool = False) -> Finished:
+        self.ended = True
+        strategy = self._answering or self.state.strategy or "plain"
+        return Finished(
+            text=text,
+            model=self._model.name,
+            finish_reason=self._finish_reason,
+            tool_calls=tuple(self._records),
+            usage=self._usage,
+            timings=self._timings,
+            warnings=tuple(self._warnings),
+            strategy="refusal" if refused else strategy,
+        )
+
+    def _account(self, event: Generated) -> None:
+        self._usage += event.usage
+        self._timings += event.timings
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.append(text)
+
+
+async def _guarded(tool: Tool, arguments: dict[str, Any]) -> ToolOutcome:
+    """A tool that breaks its promise not to raise is contained; so is an approval that does."""
+    from smidgen.tools.function import failure
+
+    try:
+        return await tool.call(arguments)
+    except SmidgenError as error:
+        return failure(str(error))
+    except Exception as error:
+        return failure(f"{type(error).__name__}: {error}")

@@ -1,0 +1,235 @@
+"""The planner: from what is known to the one thing to do next. Pure, so it can be tested on every state there is.
+
+Strategies are tried in order. Each routes, gets a call written, has it checked, lets the tool run, and answers; what
+fails moves on to the next. It ends because every action either adds to the state or drops a strategy.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from smidgen.agent import Strategy
+from smidgen.messages import ToolCall
+from smidgen.tools import Fault
+
+MAX_RETRIES = 1
+"""Re-decodings of one call with a hint, per strategy."""
+
+
+# --- what is known ----------------------------------------------------------------------------------------------------
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request goes: a tool's name, or "" for none. `call` is there if a rule wrote it already, `direct` if the
+    result then is the answer. `probability` is the model's own, 1.0 for a rule."""
+
+    tool: str
+    reason: str = ""
+    probability: float = 1.0
+    call: ToolCall | None = None
+    direct: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the checks said of a call. `missing`: required arguments that the request doesn't hold."""
+
+    ok: bool
+    reason: str = ""
+    missing: tuple[str, ...] = ()
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool call that ran."""
+
+    call: ToolCall
+    ok: bool
+    text: str
+    answer: str = ""
+    fault: Fault = ""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """`strategies` are those left, the first being tried. `draft` is a call not yet made, `verdict` what is said of it,
+    `hint` why the one before was no good. `text` is the answer, None as long as there is none. `tried` holds what was
+    given up: (strategy, why)."""
+
+    strategies: tuple[Strategy, ...]
+    max_steps: int
+    choice: Choice | None = None
+    draft: ToolCall | None = None
+    verdict: Verdict | None = None
+    hint: str = ""
+    retries: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    text: str | None = None
+    tried: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def strategy(self) -> Strategy | None:
+        return self.strategies[0] if self.strategies else None
+
+
+# --- what can be done -------------------------------------------------------------------------------------------------
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all actions."""
+
+
+class Route(Action, frozen=True, kw_only=True):
+    """Find out whether a tool is needed, and which."""
+
+    strategy: Strategy
+
+
+class WriteCall(Action, frozen=True, kw_only=True):
+    """Let the model write the call of this tool."""
+
+    tool: str
+    hint: str = ""
+
+
+class Verify(Action, frozen=True, kw_only=True):
+    """Check the drafted call."""
+
+    call: ToolCall
+
+
+class CallTool(Action, frozen=True, kw_only=True):
+    call: ToolCall
+
+
+class Retry(Action, frozen=True, kw_only=True):
+    """Forget the draft and write it again, with the reason as a hint."""
+
+    reason: str
+
+
+class Escalate(Action, frozen=True, kw_only=True):
+    """Give this strategy up."""
+
+    reason: str
+
+
+class Ask(Action, frozen=True, kw_only=True):
+    """The user has to say what is missing."""
+
+    tool: str
+    missing: tuple[str, ...]
+
+
+class Generate(Action, frozen=True, kw_only=True):
+    """Let the model answer in words, from the last tool result if there is one."""
+
+    attempt: Attempt | None = None
+
+
+class Finish(Action, frozen=True, kw_only=True):
+    """Done. `text` "" means the answer is what was generated. `refused`: nothing worked, and the text says so."""
+
+    text: str = ""
+    refused: bool = False
+
+
+AnyAction = Route | WriteCall | Verify | CallTool | Retry | Escalate | Ask | Generate | Finish
+
+
+def plan(state: State) -> AnyAction:
+    """The next action. Never the same failing call twice; Finish when nothing is left."""
+    if state.text is not None:
+        return Finish() if state.text.strip() else _without_words(state)
+    last = state.attempts[-1] if state.attempts else None
+    if last is not None and last.ok:
+        if last.answer or (state.choice is not None and state.choice.direct):
+            return Finish(text=last.answer or last.text)
+        return Generate(attempt=last)
+    if last is not None and last.fault != "arguments":
+        return Finish(text=failure_report(state.attempts), refused=True)
+    strategy = state.strategy
+    if strategy is None:
+        return Finish(text=refusal(state), refused=True)
+    if strategy == "plain":
+        return Generate()
+    return _towards_call(state, strategy)
+
+
+def _towards_call(state: State, strategy: Strategy) -> AnyAction:
+    choice = state.choice
+    if choice is None:
+        return Route(strategy=strategy)
+    if not choice.tool:
+        return Escalate(reason=choice.reason or "no tool is needed")
+    draft = state.draft
+    if draft is None:
+        if state.hint and state.retries > MAX_RETRIES:
+            return Escalate(reason=state.hint)
+        return WriteCall(tool=choice.tool, hint=state.hint)
+    if any(attempt.call == draft for attempt in state.attempts):
+        return Escalate(reason="the same call failed before")
+    if len(state.attempts) >= state.max_steps:
+        return Escalate(reason=f"{state.max_steps} tool calls were made, which is the limit")
+    if state.verdict is None:
+        return Verify(call=draft)
+    if state.verdict.missing:
+        return Ask(tool=draft.name, missing=state.verdict.missing)
+    if not state.verdict.ok:
+        return (
+            Retry(reason=state.verdict.reason) if _may_retry(state, strategy) else Escalate(reason=state.verdict.reason)
+        )
+    return CallTool(call=draft)
+
+
+def _may_retry(state: State, strategy: Strategy) -> bool:
+    return strategy != "rules" and state.retries < MAX_RETRIES
+
+
+def _without_words(state: State) -> AnyAction:
+    """The model said nothing: the tool's own result is better than silence."""
+    last = state.attempts[-1] if state.attempts else None
+    if last is not None and last.ok:
+        return Finish(text=last.text)
+    return (
+        Escalate(reason="the model's answer was empty")
+        if state.strategies
+        else Finish(text=refusal(state), refused=True)
+    )
+
+
+# --- how the state changes --------------------------------------------------------------------------------------------
+
+
+def after_attempt(state: State, attempt: Attempt) -> State:
+    """A failed call with bad arguments counts as a retry; its message is the hint for the next."""
+    attempts = (*state.attempts, attempt)
+    if attempt.ok or attempt.fault != "arguments":
+        return msgspec.structs.replace(state, attempts=attempts)
+    retries = state.retries + 1 if state.strategy != "rules" else MAX_RETRIES + 1
+    return msgspec.structs.replace(
+        state, attempts=attempts, draft=None, verdict=None, hint=attempt.text, retries=retries
+    )
+
+
+def after_retry(state: State, reason: str) -> State:
+    return msgspec.structs.replace(state, draft=None, verdict=None, hint=reason, retries=state.retries + 1)
+
+
+def after_escalation(state: State, reason: str) -> State:
+    """The next strategy starts afresh, but remembers which calls failed. Where the model itself saw no need of a tool,
+    it isn't asked again in simpler words."""
+    rest: tuple[Strategy, ...] = state.strategies[1:]
+    declined = state.strategy == "constrained" and state.choice is not None and not state.choice.tool
+    if declined:
+        rest = tuple[Strategy, ...](strategy for strategy in rest if strategy != "simplified")
+    tried = (*state.tried, (state.strategy or "", reason))
+    return State(strategies=rest, max_steps=state.max_steps, attempts=state.attempts, tried=tried)
+
+
+def failure_report(attempts: tuple[Attempt, ...]) -> str:
+    """What was tried and what came of it, for the user."""
+    last = attempts[-1]
+    return f"{last.text} ({last.call.name} was tried.)"
+
+
+def refusal(state: State) -> str:
+    tried = "; ".join(f"{strategy}: {reason}" for strategy, reason in state.tried if reason)
+    return f"I could not answer that. What was tried: {tried or 'nothing was allowed'}."

@@ -1,0 +1,64 @@
+"""What the model is told at each step: short, flat, and in the words of its own dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smidgen.agent.plan import Attempt
+from smidgen.dialects import Dialect
+from smidgen.messages import Message, ToolSpec
+
+MAX_BEFORE = 200
+"""Characters of the exchange before that a routing prompt repeats."""
+
+
+def with_system(history: Sequence[Message], system: str) -> tuple[Message, ...]:
+    """The conversation with the agent's instructions in front; a system message of its own follows them."""
+    if not system:
+        return tuple(history)
+    if history and history[0].role == "system":
+        joined = Message(role="system", content=f"{system}\n\n{history[0].content}")
+        return (joined, *history[1:])
+    return (Message(role="system", content=system), *history)
+
+
+def exchange_before(history: Sequence[Message]) -> str:
+    """The user's request before the last one, for requests that lean on it ("and in feet?"); "" if there is none."""
+    asked = [turn.content for turn in history if turn.role == "user"]
+    return f"Request before: {asked[-2][:MAX_BEFORE]}" if len(asked) > 1 else ""
+
+
+def spelled(messages: Sequence[Message], dialect: Dialect) -> tuple[Message, ...]:
+    """Earlier calls and results as text in the dialect, so that any template can render them."""
+    turns: list[Message] = []
+    for turn in messages:
+        if turn.role == "tool":
+            turns.append(dialect.write_result(turn.name or "tool", turn.content))
+        elif turn.tool_calls:
+            calls = "\n".join(dialect.write_call(call) for call in turn.tool_calls)
+            turns.append(Message(role=turn.role, content=f"{turn.content}\n{calls}".strip()))
+        else:
+            turns.append(turn)
+    return tuple(turns)
+
+
+def call_messages(
+    history: Sequence[Message], spec: ToolSpec, dialect: Dialect, *, hint: str = "", alone: bool = False
+) -> tuple[Message, ...]:
+    """The prompt for one call of one tool. `alone` leaves the earlier conversation out; `hint` is why a try failed."""
+    turns = [turn for turn in history if turn.role != "system"]
+    if alone:
+        last = max(index for index, turn in enumerate(turns) if turn.role == "user")
+        turns = turns[last:]
+    system = Message(role="system", content=dialect.instructions((spec,)))
+    if hint:
+        request = turns[-1]
+        noted = f"{request.content}\n\n(Note: {hint}.)"
+        turns = [*turns[:-1], Message(role=request.role, content=noted)]
+    return (system, *spelled(turns, dialect))
+
+
+def answer_messages(history: Sequence[Message], attempt: Attempt, dialect: Dialect) -> tuple[Message, ...]:
+    """The prompt that puts a tool's result into words: the request once more, and the result as data."""
+    called = Message(role="assistant", content=dialect.write_call(attempt.call))
+    return (*history, called, dialect.write_result(attempt.call.name, attempt.text))

@@ -1,0 +1,201 @@
+"""Requests that need no model to be understood: exact commands, arithmetic, dates, files by name.
+
+A rule applies only if a tool of that name with that parameter is offered. Every rule must be sure: what could mean
+something else is left to the model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from smidgen.agent.plan import Choice
+from smidgen.dialects import python_call
+from smidgen.errors import SmidgenError
+from smidgen.messages import ToolCall, ToolSpec
+
+MAX_REQUEST = 300
+_ASKING = re.compile(
+    r"^(?:please\s+|can you\s+|could you\s+)*"
+    r"(?:(?:tell me\s+)?(?:what\s+is|what's|whats|what\s+are|how\s+much\s+is|how\s+much\s+are)"
+    r"|calculate|compute|work\s+out|evaluate|calc|convert|solve)\b\s*:?\s*",
+    re.IGNORECASE,
+)
+_COMPUTING = re.compile(
+    r"^(?:please\s+)*(?:calculate|compute|work\s+out|evaluate|calc|convert|how\s+much)\b", re.IGNORECASE
+)
+_HOW_MANY = re.compile(
+    r"^(?:what\s+is|how\s+many|how\s+much)\s+(?P<unit>[a-z°]+(?:\s+(?:per\s+[a-z]+|fahrenheit|celsius))?)\s+"
+    r"(?:is|are(?:\s+there)?(?:\s+in)?|in|makes?|equals?)\s+(?P<amount>(?:an?\s|\d).*)$",
+    re.IGNORECASE,
+)
+_SHARE = re.compile(
+    r"^(?P<part>[\d.,]+) (?:is what (?:percentage|percent|%) of|as a (?:percentage|percent) of) (?P<whole>[\d.,]+)$",
+    re.IGNORECASE,
+)
+_WHAT_PERCENT = re.compile(
+    r"^(?:what (?:percentage|percent|%) (?:is|of) (?P<part>[\d.,]+) (?:of|out of) (?P<whole>[\d.,]+)"
+    r"|what (?:percentage|percent|%) of (?P<whole2>[\d.,]+) is (?P<part2>[\d.,]+))$",
+    re.IGNORECASE,
+)
+_WEEKDAY = re.compile(
+    r"^(?:on\s+)?(?:what|which)\s+(?:day(?:\s+of\s+the\s+week)?|weekday)\s+"
+    r"(?:is|was|will|does)\s+(?:it\s+on\s+)?(?P<date>.+?)"
+    r"(?:\s+(?:be|fall(?:\s+on)?|on))?$",
+    re.IGNORECASE,
+)
+_NOW = re.compile(
+    r"^(?:what(?:'s|\s+is|\s+are)\s+(?:the\s+)?(?:current\s+)?(?:time|date|date and time|time and date)"
+    r"|what\s+time\s+is\s+it|what(?:'s|\s+is)\s+today'?s\s+date|what\s+day\s+is\s+(?:it|today))"
+    r"(?:\s+(?:now|today|right now|here))?"
+    r"(?:\s+in\s+(?P<zone>[A-Za-z_ /]+))?$",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(
+    r"^how\s+many\s+days\s+(?:are\s+(?:there\s+)?|is\s+it\s+)?(?:between\s+(?P<start>.+?)\s+and\s+(?P<end>.+)"
+    r"|from\s+(?P<start2>.+?)\s+(?:to|until|till)\s+(?P<end2>.+)|(?:until|till|to)\s+(?P<end3>.+))$",
+    re.IGNORECASE,
+)
+_LIST = re.compile(
+    r"^(?:please\s+)?(?:ls|dir|(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+the)?\s+(?:files|folders?|directory|contents)"
+    r"|(?:what|which)\s+files\s+(?:are|do\s+(?:i|we)\s+have)(?:\s+there)?)"
+    r"(?:\s+(?:here|in\s+(?:here|this\s+folder|this\s+directory|the\s+(?:current\s+)?(?:folder|directory))))?"
+    r"(?:\s+(?:in\s+)?(?P<folder>[\w.\-]+(?:/[\w.\-]+)*/?))?$",
+    re.IGNORECASE,
+)
+_READ = re.compile(
+    r"^(?:please\s+)?(?:cat|read|open|show(?:\s+me)?|print|display|what(?:'s|\s+is)\s+in|what\s+does)\s+(?:the\s+)?"
+    r"(?:contents?\s+of\s+)?(?:the\s+)?(?:file\s+)?[`'\"]?(?P<path>[\w\-./]*\w\.\w{1,8})[`'\"]?(?:\s+say)?$",
+    re.IGNORECASE,
+)
+_COMMAND = re.compile(r"^/?(?P<name>[a-z]\w*)\s*:\s*(?P<rest>\S.*)$", re.IGNORECASE)
+_PREFIXES = {"calc": ("calculator", "expression"), "read": ("read_file", "path"), "search": ("search_files", "text")}
+
+Rule = Callable[[str], "tuple[str, dict[str, str]] | None"]
+
+
+def match(request: str, tools: Sequence[ToolSpec]) -> Choice | None:
+    """The call a request plainly stands for, or None. The result of such a call is the answer."""
+    text = " ".join(request.split())
+    if not text or len(text) > MAX_REQUEST:
+        return None
+    parameters = {tool.name: set(tool.parameters.get("properties", {})) for tool in tools}
+    written = _written_call(text, tools)
+    if written is not None:
+        return Choice(tool=written.name, reason="the request is a call", call=written, direct=True)
+    bare = text.rstrip("?!. ")
+    for reason, rule in RULES:
+        found = rule(bare)
+        if found and found[0] in parameters and set(found[1]) <= parameters[found[0]]:
+            return Choice(
+                tool=found[0], reason=reason, call=ToolCall(name=found[0], arguments=dict(found[1])), direct=True
+            )
+    return None
+
+
+def _written_call(text: str, tools: Sequence[ToolSpec]) -> ToolCall | None:
+    parsed = python_call.parse(text, tools)
+    known = {tool.name for tool in tools}
+    return parsed.calls[0] if len(parsed.calls) == 1 and not parsed.text and parsed.calls[0].name in known else None
+
+
+def _command(text: str) -> tuple[str, dict[str, str]] | None:
+    found = _COMMAND.match(text)
+    if found is None or found["name"].lower() not in _PREFIXES:
+        return None
+    tool, parameter = _PREFIXES[found["name"].lower()]
+    return tool, {parameter: found["rest"]}
+
+
+def _arithmetic(text: str) -> tuple[str, dict[str, str]] | None:
+    """Anything the calculator understands as a whole and that does something: an operator, a function, a conversion."""
+    for expression in _expressions(text):
+        if _is_sure(expression, text):
+            return "calculator", {"expression": expression}
+    return None
+
+
+def _expressions(text: str) -> list[str]:
+    """The ways to read a request as an expression, the surest first."""
+    found: list[str] = []
+    for pattern in (_SHARE, _WHAT_PERCENT):
+        share = pattern.match(_ASKING.sub("", text) if pattern is _SHARE else text)
+        if share:
+            groups = {key.rstrip("2"): value for key, value in share.groupdict().items() if value}
+            found.append(f"{groups['part']} / {groups['whole']} in %")
+    how_many = _HOW_MANY.match(text)
+    if how_many:
+        amount = re.sub(r"^an?\s+", "1 ", how_many["amount"], flags=re.IGNORECASE)
+        found.append(f"{amount} in {how_many['unit']}")
+    found.append(_ASKING.sub("", text).rstrip("= "))
+    return found
+
+
+def _is_sure(expression: str, request: str) -> bool:
+    from smidgen.tools.builtin.arithmetic import compute
+
+    if not re.search(r"\d", expression) or re.search(r"\b\d{4}-\d\d?-\d\d?\b|\d-\d+-\d|\b\d{3}-\d{4}\b", expression):
+        return False
+    asked_about_pair = re.fullmatch(r"\d+/\d+", expression) and _ASKING.match(request) and not _COMPUTING.match(request)
+    if asked_about_pair:
+        return False
+    try:
+        return compute(expression).operations > 0
+    except SmidgenError as error:
+        return "Division by zero" in error.message and bool(re.fullmatch(r"[\d\s.,+*/()^×÷−-]+", expression))
+
+
+def _dated(text: str) -> str | None:
+    from smidgen.tools.builtin.dates import parse_date
+
+    cleaned = re.sub(r"^(?:the\s+)?(?:date\s+)?", "", text.strip(), flags=re.IGNORECASE)
+    try:
+        parse_date(cleaned)
+    except SmidgenError:
+        return None
+    return cleaned
+
+
+def _weekday(text: str) -> tuple[str, dict[str, str]] | None:
+    found = _WEEKDAY.match(text)
+    date = _dated(found["date"]) if found and found["date"].lower() not in ("it", "today") else None
+    return ("weekday", {"date": date}) if date else None
+
+
+def _days_between(text: str) -> tuple[str, dict[str, str]] | None:
+    found = _BETWEEN.match(text)
+    if not found:
+        return None
+    start = _dated(found["start"] or found["start2"] or "today")
+    end = _dated(found["end"] or found["end2"] or found["end3"])
+    return ("days_between", {"start": start, "end": end}) if start and end else None
+
+
+def _now(text: str) -> tuple[str, dict[str, str]] | None:
+    found = _NOW.match(text)
+    if not found:
+        return None
+    return "current_time", {"timezone": found["zone"].strip()} if found["zone"] else {}
+
+
+def _list_files(text: str) -> tuple[str, dict[str, str]] | None:
+    found = _LIST.match(text)
+    if not found:
+        return None
+    return "list_files", {"folder": found["folder"]} if found["folder"] else {}
+
+
+def _read_file(text: str) -> tuple[str, dict[str, str]] | None:
+    found = _READ.match(text)
+    return ("read_file", {"path": found["path"]}) if found else None
+
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("a command", _command),
+    ("plain arithmetic", _arithmetic),
+    ("a question of the time", _now),
+    ("the weekday of a date", _weekday),
+    ("days between dates", _days_between),
+    ("a wish to see the files", _list_files),
+    ("a file named to be read", _read_file),
+)

@@ -1,0 +1,218 @@
+"""Checks by code: of calls against their schema and the conversation, of answers against the results they rest on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+
+from smidgen.agent.plan import Attempt, Verdict
+from smidgen.messages import JsonSchema, ToolCall, ToolSpec
+from smidgen.tools import Effect
+
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|(?<!\d)\.\d+")
+_ISO_DATE = re.compile(r"\b\d{4}-\d{1,2}-\d{1,2}\b")
+_WORDS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000, "million": 1_000_000,
+    "dozen": 12, "half": 2, "twice": 2, "double": 2, "third": 3, "triple": 3, "quarter": 4, "pair": 2, "week": 7,
+    "fortnight": 14, "once": 1, "a": 1, "an": 1,
+}  # fmt: skip
+_SCALES = {"k": 1000, "thousand": 1000, "m": 1_000_000, "million": 1_000_000, "billion": 1_000_000_000}
+_CONSTANTS = {Decimal(number) for number in (0, 1, 2, 3, 7, 10, 12, 24, 30, 52, 60, 100, 365, 1000, 1024, 3600)}
+"""Numbers that arithmetic brings along without anybody saying them: hours of a day, percents of a whole."""
+
+
+def numbers_in(text: str) -> Iterator[Decimal]:
+    """Every number written in digits, thousands separators read; and those in words, "two hundred" as 2, 100, 200."""
+    for match in _NUMBER.finditer(text):
+        try:
+            number = Decimal(match.group().replace(",", ""))
+        except InvalidOperation:
+            continue
+        yield number
+        scale = re.match(r"\s*(k|m|thousand|million|billion)\b", text[match.end() :], re.IGNORECASE)
+        if scale:
+            yield number * _SCALES[scale[1].lower()]
+    total = Decimal(0)
+    for word in re.findall(r"[a-z]+", text.lower()):
+        value = _WORDS.get(word.rstrip("s"), _WORDS.get(word))
+        if value is None:
+            total = Decimal(0) if word != "and" else total
+            continue
+        yield Decimal(value)
+        total = total * value if value in (100, 1000, 1_000_000) and total else total + value
+        yield total
+
+
+def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence[str]) -> Verdict:
+    """Is this call one of the tool's schema, and do its values come from the conversation?
+
+    sources: what was said and what tools returned. A call with side effects must besides name something that was said.
+    """
+    problem = next(schema_problems(call.arguments, spec.parameters, ""), "")
+    if problem:
+        return Verdict(ok=False, reason=problem)
+    text = "\n".join(sources)
+    stray = ungrounded_number(call, spec, text)
+    if stray:
+        return Verdict(ok=False, reason=f"{stray} doesn't stand in the request; use only its own numbers")
+    if effect == "write" and not _names_something(call, spec, text):
+        return Verdict(ok=False, reason="the request doesn't say what to change")
+    return Verdict(ok=True)
+
+
+def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
+    """A number in the arguments that was neither said nor follows from what was said (percent as fraction, sign, unit
+    constants), "" if there is none. Defaults and enum values count as said; so do dates, unless dates were said."""
+    known = set(numbers_in(text))
+    allowed = known | _CONSTANTS | {part for number in known for part in _derived(number)}
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    said_dates = set(_ISO_DATE.findall(text))
+    for name, value in call.arguments.items():
+        schema = properties.get(name, {})
+        if value == schema.get("default", ...) or value in cast(list[Any], schema.get("enum", [])):
+            continue
+        for leaf in _leaves(value):
+            if isinstance(leaf, str):
+                if leaf in text:
+                    continue
+                leaf = leaf if said_dates else _ISO_DATE.sub("", leaf)
+            for number in numbers_in_value(leaf):
+                if number not in allowed:
+                    return f"{number:f}"
+    return ""
+
+
+def numbers_in_value(value: Any) -> Iterator[Decimal]:
+    if isinstance(value, str):
+        for match in _NUMBER.finditer(value):
+            yield Decimal(match.group().replace(",", ""))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            yield abs(Decimal(repr(value)))
+        except InvalidOperation:
+            return
+
+
+def _derived(number: Decimal) -> Iterable[Decimal]:
+    fraction = number / 100
+    return (fraction, abs(1 - fraction), 1 + fraction, 100 - number, 100 + number)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for item in cast(dict[str, Any], value).values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in cast(list[Any], value):
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _names_something(call: ToolCall, spec: ToolSpec, text: str) -> bool:
+    """Does the first required argument stand in the conversation, capitals aside?"""
+    required = cast(list[str], spec.parameters.get("required", []))
+    if not required:
+        return True
+    target = str(call.arguments.get(required[0], "")).strip().lower()
+    return bool(target) and target in text.lower()
+
+
+def schema_problems(value: Any, schema: JsonSchema, where: str) -> Iterator[str]:
+    """What is wrong with a value, in words: types, required and unknown properties, enums, ranges, lengths."""
+    label = where or "the arguments"
+    options = cast(list[JsonSchema], schema.get("anyOf") or schema.get("oneOf") or [])
+    if options and all(next(schema_problems(value, option, where), None) for option in options):
+        yield f"{label} is none of the kinds allowed"
+        return
+    if "enum" in schema and value not in schema["enum"]:
+        yield f"{label} must be one of {', '.join(map(str, schema['enum']))}"
+        return
+    if "const" in schema and value != schema["const"]:
+        yield f"{label} must be {schema['const']}"
+    kinds = schema.get("type")
+    allowed = [kinds] if isinstance(kinds, str) else cast(list[str], kinds or [])
+    if allowed and not any(_is(value, kind) for kind in allowed):
+        yield f"{label} must be of type {' or '.join(allowed)}"
+        return
+    if isinstance(value, dict):
+        yield from _object_problems(cast(dict[str, Any], value), schema, where)
+    elif isinstance(value, list):
+        items = cast(list[Any], value)
+        if not schema.get("minItems", 0) <= len(items) <= schema.get("maxItems", len(items)):
+            yield f"{label} has {len(items)} items, which is too few or too many"
+        for index, item in enumerate(items):
+            yield from schema_problems(item, cast(JsonSchema, schema.get("items", {})), f"{where}[{index}]")
+    elif isinstance(value, str):
+        if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+            yield f"{label} is too short or too long"
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield from _range_problems(value, schema, label)
+
+
+def _object_problems(value: dict[str, Any], schema: JsonSchema, where: str) -> Iterator[str]:
+    properties = cast(dict[str, JsonSchema], schema.get("properties", {}))
+    for name in cast(list[str], schema.get("required", [])):
+        if name not in value:
+            yield f"{name} is missing"
+    for name, item in value.items():
+        if name in properties:
+            yield from schema_problems(item, properties[name], f"{where}.{name}" if where else name)
+        elif schema.get("additionalProperties", True) is False:
+            yield f"there is no parameter {name}"
+
+
+def _range_problems(value: int | float, schema: JsonSchema, label: str) -> Iterator[str]:
+    if value != value or value in (float("inf"), float("-inf")):
+        yield f"{label} is not a number"
+    elif "minimum" in schema and value < schema["minimum"]:
+        yield f"{label} must be at least {schema['minimum']}"
+    elif "maximum" in schema and value > schema["maximum"]:
+        yield f"{label} must be at most {schema['maximum']}"
+    elif "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+        yield f"{label} must be above {schema['exclusiveMinimum']}"
+    elif "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
+        yield f"{label} must be below {schema['exclusiveMaximum']}"
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    kinds: dict[str, tuple[type, ...]] = {
+        "string": (str,),
+        "integer": (int,),
+        "number": (int, float),
+        "array": (list,),
+        "object": (dict,),
+        "null": (type(None),),
+    }
+    return isinstance(value, kinds.get(kind, ()))
+
+
+def missing_from_answer(answer: str, attempt: Attempt) -> str:
+    """A tool's result that the answer should hold but doesn't: a short result's every number. "" if all is well."""
+    if len(attempt.text) > 200:
+        return ""
+    result = attempt.text.rsplit("=", 1)[-1]
+    wanted = {Decimal(match.group().replace(",", "")) for match in _NUMBER.finditer(result)}
+    said = {Decimal(match.group().replace(",", "")) for match in _NUMBER.finditer(answer)}
+    return attempt.text if wanted - said else ""
+
+
+def is_looping(text: str) -> bool:
+    """Does the text end in the same piece again and again? Pieces of up to 200 characters, at least 4 times and 80
+    characters in all, or a single line 6 times."""
+    tail = text[-1600:]
+    for size in range(1, 201):
+        times = max(4, -(-80 // size))
+        if len(tail) < size * times:
+            continue
+        piece = tail[-size:]
+        if tail.endswith(piece * times) and not (size < 4 and piece.strip(" -=_*#.|~\n") == ""):
+            return True
+    return False
