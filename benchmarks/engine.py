@@ -185,9 +185,8 @@ def main() -> None:
     if options.json:
         figures = [asdict(line) | {"met": line.met} for line in lines]
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(
-            json.dumps({**header, "figures": figures}, ensure_ascii=False, indent=1) + "\n", "utf-8"
-        )
+        text = json.dumps({**header, "figures": figures}, ensure_ascii=False, indent=1)
+        options.json.write_text(text + "\n", "utf-8")
 
 
 if __name__ == "__main__":

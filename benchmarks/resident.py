@@ -1,4 +1,4 @@
-"""What smidgen keeps in memory while a model is open: `python resident.py MODEL THREADS CONTEXT`, one JSON object. Linux.
+"""What smidgen keeps in memory while a model is open: `python resident.py MODEL THREADS CONTEXT`. Linux; prints JSON.
 
 Resident bytes of this process and of its worker, from /proc/PID/smaps, by what the pages are: the mapped model file,
 other mapped files (code), and the rest (heap, KV cache, compute buffers, repacked weights).
@@ -33,8 +33,7 @@ def resident(pid: int, model: Path) -> dict[str, int]:
     return sums
 
 
-async def main() -> None:
-    model, threads, context = Path(sys.argv[1]).resolve(), int(sys.argv[2]), int(sys.argv[3])
+async def main(model: Path, threads: int, context: int) -> None:
     options = LoadOptions(path=str(model), threads=threads, context=context)
     async with LocalEngine(model.name, options) as engine:
         text = "The courier returns the signed form. " * 100
@@ -46,4 +45,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(Path(sys.argv[1]).resolve(), int(sys.argv[2]), int(sys.argv[3])))

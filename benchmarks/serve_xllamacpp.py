@@ -1,4 +1,5 @@
-"""Starts llama.cpp's server from the package xllamacpp: `PEERS_PYTHON serve_xllamacpp.py MODEL PORT THREADS SLOTS CONTEXT`.
+"""Starts llama.cpp's server from the package xllamacpp:
+`PYTHON serve_xllamacpp.py MODEL PORT THREADS SLOTS CONTEXT`.
 
 Needs nothing else of this repository: it runs with the interpreter that the peers are installed for.
 """

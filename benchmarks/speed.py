@@ -66,7 +66,7 @@ async def prefill(ours: Ours, bare: Bare, pairs: int) -> list[Measurement]:
 
 async def shared(ours: Ours, server: Server, pairs: int, target: float) -> list[Measurement]:
     """32 concurrent requests that share a preamble: from cold (a preamble never seen before), then warm (the same one,
-    other questions). Prefilled tokens as each side reports them, beside the least that would do: preamble plus tails."""
+    other questions). Prefilled tokens as each side reports them, beside the least possible: preamble plus tails."""
     cases: dict[int, tuple[list[str], list[str]]] = {}
     least = {"cold": 0, "warm": 0}
     prefilled = {(side, kind): 0 for side in ("ours", "theirs") for kind in ("cold", "warm")}

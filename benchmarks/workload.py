@@ -118,7 +118,7 @@ async def text_of(tokens: int, seed: int, count: CountTokens, ending: str = "\n\
 
 
 def tails(number: int, seed: int) -> list[str]:
-    """Short questions that differ from their first word on; 15 to 20 tokens each in the tokenizers of the test models."""
+    """Short questions that differ from their first word on, 15 to 20 tokens each."""
     draw = random.Random(seed)
     starts = [f"{subject.capitalize()} {draw.randint(100, 999)}" for subject in SUBJECTS]
     return [
@@ -130,9 +130,11 @@ def tails(number: int, seed: int) -> list[str]:
 def weather_prompts(number: int, seed: int) -> list[str]:
     draw = random.Random(seed)
     system = (
-        "You call functions. Answer with one JSON object and nothing else.\nFunction: get_weather_forecast(city: string, "
+        "You call functions. Answer with one JSON object and nothing else.\n"
+        "Function: get_weather_forecast(city: string, "
         'temperature_unit: "celsius" or "fahrenheit", number_of_days: integer from 1 to 14) - the weather of a place.\n'
-        'Form: {"name": "get_weather_forecast", "arguments": {"city": ..., "temperature_unit": ..., "number_of_days": ...}}'
+        'Form: {"name": "get_weather_forecast", '
+        '"arguments": {"city": ..., "temperature_unit": ..., "number_of_days": ...}}'
     )
     asked = [
         f"How will the weather be in {draw.choice(CITIES)} {draw.choice(DAYS)}, in {unit}?"
