@@ -159,9 +159,10 @@ class FimTokens(msgspec.Struct, frozen=True, kw_only=True):
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A model as its header tells it.
 
-    heads, kv_heads: the most that any layer has; `layer_kv_heads[i]` is layer i's (0: no attention there).
-    key_width, value_width: elements per head. window: tokens that a sliding-window layer sees, 0 if there are none;
-    `windowed[i]` says whether layer i is one. parameters: elements of all tensors.
+    heads, kv_heads: the most that any layer has; `layer_kv_heads[i]` is layer i's (0: it keeps no keys and values).
+    key_width, value_width: elements per head; windowed layers may have others.
+    window: tokens that a sliding-window layer sees, 0 if there are none; `windowed[i]` says whether layer i is one.
+    parameters: elements of all tensors.
     quantization: the file's own name for it; tensor_types: number of tensors by type.
     is_chat: it was trained on conversations, as far as its template or name fields tell.
     control_texts: texts that become control tokens where a prompt segment is `special`; user_defined_texts become
@@ -178,6 +179,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     layer_kv_heads: tuple[int, ...]
     key_width: int
     value_width: int
+    window_key_width: int
+    window_value_width: int
     embedding_size: int
     feed_forward_size: int
     vocab_size: int
@@ -221,6 +224,8 @@ def detect(gguf: GGUF) -> ModelFacts:
     heads = _per_layer(metadata, prefix + "attention.head_count", layers, (0,) * layers)
     kv_heads = _per_layer(metadata, prefix + "attention.head_count_kv", layers, heads)
     head_width = width // max(heads) if max(heads) else 0
+    key_width = _whole(metadata, prefix + "attention.key_length", head_width)
+    value_width = _whole(metadata, prefix + "attention.value_length", head_width)
     window, windowed = _windows(metadata, architecture, layers)
     template = _template(metadata)
     pooling = _whole(metadata, prefix + "pooling_type")
@@ -234,9 +239,11 @@ def detect(gguf: GGUF) -> ModelFacts:
         layers=layers,
         heads=max(heads),
         kv_heads=max(kv_heads),
-        layer_kv_heads=kv_heads,
-        key_width=_whole(metadata, prefix + "attention.key_length", head_width),
-        value_width=_whole(metadata, prefix + "attention.value_length", head_width),
+        layer_kv_heads=_own_caches(metadata, architecture, kv_heads),
+        key_width=key_width,
+        value_width=value_width,
+        window_key_width=_whole(metadata, prefix + "attention.key_length_swa", key_width),
+        window_value_width=_whole(metadata, prefix + "attention.value_length_swa", value_width),
         embedding_size=width,
         feed_forward_size=max(_per_layer(metadata, prefix + "feed_forward_length", layers, (0,))),
         vocab_size=tokens.size,
@@ -317,6 +324,14 @@ def _per_layer(metadata: Mapping[str, object], key: str, layers: int, default: t
     if isinstance(value, Array):
         return tuple(int(entry) for entry in value)
     return (value,) * layers if isinstance(value, int) else default
+
+
+def _own_caches(metadata: Mapping[str, object], architecture: str, kv_heads: tuple[int, ...]) -> tuple[int, ...]:
+    """Without the last layers of models that use the keys and values of earlier ones (Gemma 3n's after 20, Gemma 4)."""
+    layers = len(kv_heads)
+    shared = _whole(metadata, f"{architecture}.attention.shared_kv_layers")
+    own = min(layers, 20) if architecture == "gemma3n" else max(0, layers - shared)
+    return kv_heads[:own] + (0,) * (layers - own)
 
 
 def _windows(metadata: Mapping[str, object], architecture: str, layers: int) -> tuple[int, tuple[bool, ...]]:
