@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 
+import msgspec
 import pytest
 
 from smidgen.events import EngineEvent, Prefilled, TextDelta
@@ -52,8 +54,6 @@ async def test_death_while_loading_is_tried_again(bench, kind):
 
 
 async def test_hang_while_loading_has_its_own_limit(bench):
-    import msgspec
-
     limits = msgspec.structs.replace(bench.quick, load_limit_s=4.0)
     engine = await bench.start("fault=spin@load&once", limits=limits)
     assert engine.restarts == 1
@@ -133,3 +133,20 @@ async def test_slow_reader_gets_everything_joined(bench):
     texts = [event.text for event in events if isinstance(event, TextDelta)]
     assert "".join(texts) == bench.greedy("Hi", 200)
     assert len(texts) < 100
+
+
+@pytest.mark.slow
+async def test_no_stream_is_lost_over_many_kills_at_any_moment(bench):
+    """100 streams, 25 kills. So many in a minute are no crash loop here."""
+    limits = msgspec.structs.replace(bench.quick, restarts=1000, max_backoff_s=0.0)
+    engine = await bench.start("step=0.003", limits=limits)
+    moments = random.Random(1)
+    prompts = [f"stream {number}" for number in range(4)]
+    expected = [bench.greedy(prompt, 60) for prompt in prompts]
+    for _ in range(25):
+        reading = [asyncio.create_task(bench.read(engine, bench.request(prompt))) for prompt in prompts]
+        await asyncio.sleep(moments.random() * 0.25)
+        if engine.pid is not None:
+            os.kill(engine.pid, signal.SIGKILL)
+        answers = await asyncio.gather(*reading)
+        assert [answer.generated.text for answer in answers] == expected

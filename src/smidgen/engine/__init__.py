@@ -2,6 +2,13 @@
 
 `engine/local.py` runs a model file in a supervised worker process; `engine/pool.py` holds several of them under one
 memory budget. A remote or scripted engine is just another Engine.
+
+local       LocalEngine: the Engine contract over a desk
+desk        the one retry authority for crashes: owns requests, sends them, and sends them again
+job         one request from acceptance to its end, across workers
+quarantine  pure: which request killed the worker
+validate    pure: every absurd parameter is a typed error before any native call
+pool        several engines under one memory budget
 """
 
 from __future__ import annotations
