@@ -85,7 +85,6 @@ async def memory(model: Path, threads: int, context: int = 4096) -> list[Measure
     notes = {
         **{f"{who}_{kind}_mb": round(size / MB, 1) for who, side in found.items() for kind, size in side.items()},
         "kv_mb": round(kv / MB, 1),
-        "file_mb": round(os.stat(model).st_size / MB, 1),
         "context": context,
     }
     return [alone("resident beyond file and KV cache", "MB", [(total - mapped - kv) / MB], 150, notes)]
