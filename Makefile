@@ -32,7 +32,7 @@ help:
 
 run: setup
 	@$(BIN)/smidgen models pull
-	@$(BIN)/smidgen run "$$ASK"
+	@$(BIN)/smidgen run -- "$$ASK"
 
 # pytest comes last, and comes even if a check before it failed.
 test: setup-dev models
