@@ -1,6 +1,7 @@
 """A runtime over an engine that says what it is told, without processes."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,8 +13,19 @@ from smidgen.agent import AgentModel
 from smidgen.config import Config
 from smidgen.errors import ErrorInfo
 from smidgen.events import EngineEvent, Failed, Generated, Notice, Prefilled, TextDelta
-from smidgen.messages import Embeddings, GenerateRequest, Message, Prompt, Sampling, ScoreRequest, ScoreResult, Segment
-from smidgen.messages import Timings, ToolSpec, Usage
+from smidgen.messages import (
+    Embeddings,
+    GenerateRequest,
+    Message,
+    Prompt,
+    Sampling,
+    ScoreRequest,
+    ScoreResult,
+    Segment,
+    Timings,
+    ToolSpec,
+    Usage,
+)
 from smidgen.runtime.runtime import Lease, Runtime
 
 
@@ -47,9 +59,11 @@ class Engine:
         self.closed = 0
         self.pause = 0.0
         self.loops: set[int] = set()
+        self.started = threading.Event()
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
         self.requests.append(request)
+        self.started.set()
         self.loops.add(id(asyncio.get_running_loop()))
         try:
             yield Prefilled(prompt_tokens=3, cached_tokens=1)

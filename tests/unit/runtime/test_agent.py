@@ -27,6 +27,7 @@ class Loop:
         self.records: tuple[ToolRecord, ...] = ()
         self.error: Exception | None = None
         self.pause = 0.0
+        self.started = asyncio.Event()
 
     async def run(
         self,
@@ -37,6 +38,7 @@ class Loop:
         approve: Approve | None,
     ) -> AsyncIterator[AgentEvent]:
         self.tools, self.history, self.settings, self.approve = tools, history, settings, approve
+        self.started.set()
         yield TextDelta(text=self.text)
         await asyncio.sleep(self.pause)
         if self.error is not None:
@@ -170,8 +172,7 @@ async def test_a_chat_forgets_an_answer_that_was_stopped(new_runtime: New, loop:
     async with new_runtime() as runtime:
         chat = Agent(runtime=runtime).chat()
         task = asyncio.create_task(chat.asend("Hi"))
-        while not loop.history:
-            await asyncio.sleep(0.01)
+        await loop.started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

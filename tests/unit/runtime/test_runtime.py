@@ -21,7 +21,7 @@ def test_blocking_generate_gives_text_usage_and_warnings(new_runtime: New) -> No
     assert generation.warnings == ("The context was made smaller.",)
 
 
-def test_a_string_is_continued_as_plain_text_and_messages_go_through_the_template(new_runtime: New, engine: Any) -> None:
+def test_a_string_is_continued_as_it_stands_and_messages_are_templated(new_runtime: New, engine: Any) -> None:
     with new_runtime() as runtime:
         runtime.generate("<end> Count")
         runtime.generate([{"role": "user", "content": "Count"}], stop=["!"])
@@ -100,8 +100,7 @@ async def test_cancelling_an_await_from_another_loop_cancels_the_request(new_run
     runtime = new_runtime()
     try:
         task = asyncio.create_task(runtime.agenerate("a"))
-        while not engine.requests:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(engine.started.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -175,4 +174,3 @@ def test_another_model_can_be_named_per_call(new_runtime: New, models: Any) -> N
         assert runtime.generate("a", model="big").model == "big"
         assert runtime.load() == "small"
     assert models.asked == ["big", "small"]
-

@@ -1,0 +1,162 @@
+"""What the README and the pages say is run and compared with the code."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from smidgen.cli.exits import exit_status
+from smidgen.cli.talking import HELP
+from smidgen.config import Config
+from smidgen.errors import ERRORS_BY_CODE, SmidgenError
+from smidgen.models.library import Library
+from smidgen.supervise.plan import Limits
+from smidgen.tools.builtin import NAMES
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MODEL = "smollm2-135m"
+NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=")
+"""What `sh` blocks may begin with: setting up, which no test does here. Everything else is `console` and is run."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def commands(page: Path) -> list[str]:
+    return [
+        line.removeprefix("$ ")
+        for text in blocks(page, "console")
+        for line in text.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+PYTHON_PAGES = [page for page in PAGES if blocks(page, "python")]
+COMMANDS = [(page, command) for page in PAGES for command in commands(page)]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The user's own models; no configuration but a small default model, in an empty folder."""
+    try:
+        Library().resolve(MODEL)
+    except SmidgenError:
+        pytest.skip(f"{MODEL} isn't on this computer: smidgen models pull {MODEL}")
+    config = tmp_path / "config.toml"
+    config.write_text(f'model = "{MODEL}"\n', encoding="utf-8")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "SMIDGEN_CONFIG": str(config)}
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    program = tmp_path / f"{page.stem}.py"
+    program.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env=environment,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the examples are for a POSIX shell")
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda part: getattr(part, "name", part))
+def test_every_command_of_a_page_succeeds(
+    page: Path, command: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_that_are_not_run_only_set_things_up(page: Path) -> None:
+    for text in blocks(page, "sh"):
+        for line in text.splitlines():
+            assert line.startswith(NOT_SMIDGEN), line
+    assert {kind for kind, _ in FENCE.findall(page.read_text(encoding="utf-8"))} <= {"sh", "console", "python", "toml"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_configuration_that_is_shown_can_be_read(page: Path, tmp_path: Path) -> None:
+    from smidgen.config import load_config
+
+    for text in blocks(page, "toml"):
+        path = tmp_path / "config.toml"
+        path.write_text(text, encoding="utf-8")
+        load_config({"SMIDGEN_CONFIG": str(path)})
+
+
+def test_every_error_is_documented_with_its_fault_and_status() -> None:
+    rows = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8").splitlines()
+    for code, kind in ERRORS_BY_CODE.items():
+        start = f"| `{code}` | `{kind.__name__}` | {kind.fault} | {exit_status(kind('message'))} | "
+        assert any(row.startswith(start) for row in rows), start
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for field in msgspec.structs.fields(Config):
+        if field.name != "supervision":
+            row = re.search(
+                rf"^\| `{field.name}` \| `SMIDGEN_{field.name.upper()}` \|.*\| ([^|]+) \|$", text, re.MULTILINE
+            )
+            assert row, field.name
+            if field.default not in ("", "auto"):
+                assert float(row[1]) == field.default, field.name
+    for field in msgspec.structs.fields(Limits):
+        assert re.search(rf"`{field.name}`.*{field.default:g}\b", text), field.name
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {re.split(r"[<>=!~ \[]", line)[0] for line in project["dependencies"]}
+    listed = re.findall(
+        r"^\| `([^`]+)` \| \w", (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert set(listed) == named
+
+
+def test_every_built_in_tool_is_documented() -> None:
+    table = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8").partition("## Your own")[0]
+    assert set(NAMES) <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_the_chat_page_and_the_help_name_the_same_commands() -> None:
+    page = (ROOT / "docs" / "chat.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"/[a-z]+", HELP)) == set(re.findall(r"`(/[a-z]+)", page)) - {"/help"}
