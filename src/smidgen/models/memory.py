@@ -3,7 +3,7 @@
 Sources, all in llama.cpp as of llama-cpp-python 0.3.36: llama-kv-cache.cpp and llama-kv-cache-iswa.cpp (cells padded to
 256, windowed layers), llama-memory-recurrent.cpp (states), llama-context.cpp `output_reserve` (logits),
 ggml-cpu/repack.cpp (which weights are copied into a layout of their own). The compute buffer's size comes out of a
-graph allocator; the formula takes its two peaks, the feed-forward layer and the logits. The figures per token, merge and
+graph allocator; the formula takes its two peaks, the feed-forward layer and the logits. Figures per token, merge and
 process were fitted to the resident memory of workers with SmolLM2-135M, Qwen2.5-Coder-0.5B and Gemma-3-270M (contexts
 2,048 to 8,192, 8 and 64 sequences, keys and values in 16 and 8 bits); the sums differ from it by less than 3%.
 """
@@ -15,7 +15,7 @@ from collections.abc import Collection
 import msgspec
 
 from smidgen.models.detect import ModelFacts
-from smidgen.models.gguf import GGUF, Tensor
+from smidgen.models.gguf import GGUF, LAYER, Tensor
 
 MIB = 1 << 20
 CELL_PADDING = 256
@@ -160,8 +160,9 @@ def _padded(cells: int) -> int:
 
 def _layer(tensor: Tensor, facts: ModelFacts) -> int:
     """Which layer a tensor is offloaded with: its own, or the one after the last for the output; -1 stays."""
-    if tensor.name.startswith("blk."):
-        return int(tensor.name.split(".", 2)[1])
+    match = LAYER.match(tensor.name)
+    if match:
+        return int(match[1])
     return facts.layers if tensor.name.startswith("output") else -1
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smidgen.models.gguf.checks import check_model
+from smidgen.models.gguf.checks import LAYER, check_model
 from smidgen.models.gguf.format import GGML_TYPES, GGUF, Array, GgmlType, Tensor, Value
 from smidgen.models.gguf.reader import read_header
 
-__all__ = ["GGML_TYPES", "GGUF", "Array", "GgmlType", "Tensor", "Value", "check_model", "read", "read_header"]
+__all__ = ["GGML_TYPES", "GGUF", "LAYER", "Array", "GgmlType", "Tensor", "Value", "check_model", "read", "read_header"]
 
 
 def read(path: Path | str) -> GGUF:

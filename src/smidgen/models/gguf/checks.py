@@ -32,7 +32,7 @@ MAX_CONTEXT = (1 << 31) - 1
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 EPSILONS = ("layer_norm_epsilon", "layer_norm_rms_epsilon", "group_norm_epsilon")
 TOKEN_IDS = re.compile(r"tokenizer\.ggml\.\w+_token_id$")
-LAYER = re.compile(r"blk\.(\d+)\.")
+LAYER = re.compile(r"blk\.([0-9]+)\.")
 VECTOR_TYPES = frozenset({0, 1, 30})  # what ggml's element-wise operations take: F32, F16, BF16
 
 
