@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import subprocess
-import sys
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -19,20 +16,9 @@ from smidgen.errors import SmidgenError
 if TYPE_CHECKING:
     from smidgen.config import Config
     from smidgen.models.hardware import Hardware
+    from smidgen.runtime.installed import NativeLibrary
 
 Status = Literal["ok", "note", "failed"]
-
-# Run in a process of its own: native code never runs in this one.
-_ASK_BINDING = """
-import json, os, sys
-answers = os.dup(1)
-os.dup2(2, 1)
-from smidgen.llama import binding
-told = {"version": binding.version(), "features": binding.system_info(), "devices": binding.devices(),
-        "gpu_offload": bool(binding.lib.llama_supports_gpu_offload())}
-os.write(answers, json.dumps(told).encode())
-"""
-_BINDING_TIMEOUT_S = 60
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,11 +60,12 @@ async def examine(arguments: argparse.Namespace, config: Config) -> int:
                 terminal.write(shown(check))
 
     from smidgen.models.hardware import probe
+    from smidgen.runtime.installed import native_library
 
     hardware = probe()
     add(program(), configuration(), machine(hardware))
-    binding = ask_binding()
-    add(library(binding), graphics(binding, hardware, config))
+    native = native_library()
+    add(library(native), graphics(native, hardware, config))
     add(models_here(config))
     add(await answer(config))
     failed = [check for check in checks if check.status == "failed"]
@@ -122,62 +109,35 @@ def machine(hardware: Hardware) -> Check:
     return Check(name="machine", status="ok", detail=detail)
 
 
-def ask_binding() -> dict[str, Any] | str:
-    """What the native library says of itself, or why it could not be asked."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _ASK_BINDING],
-            capture_output=True,
-            timeout=_BINDING_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        return f"it did not load within {_BINDING_TIMEOUT_S} s"
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"its process ended with status {done.returncode}"
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
-def library(told: dict[str, Any] | str) -> Check:
-    if isinstance(told, str):
+def library(told: NativeLibrary) -> Check:
+    if told.problem:
         return Check(
             name="native library",
             status="failed",
-            detail=told,
+            detail=told.problem,
             hint="Install it again on this machine: pip install --force-reinstall --no-binary llama-cpp-python "
             "llama-cpp-python==0.3.36",
             exit_status=exits.ENGINE,
         )
-    features = cpu_features(str(told["features"]))
-    return Check(name="native library", status="ok", detail=f"{told['version']}, built for {features or 'any CPU'}")
+    features = " ".join(told.cpu_features)
+    return Check(name="native library", status="ok", detail=f"{told.version}, built for {features or 'any processor'}")
 
 
-def cpu_features(system_info: str) -> str:
-    """The names that llama.cpp's `system_info` line says are 1."""
-    cpu = system_info.partition("CPU :")[2].partition(" : ")[0] or system_info
-    pairs = (part.strip().partition(" = ") for part in cpu.split("|"))
-    return " ".join(name.strip() for name, _, value in pairs if value.strip() == "1")
-
-
-def graphics(told: dict[str, Any] | str, hardware: Hardware, config: Config) -> Check:
+def graphics(told: NativeLibrary, hardware: Hardware, config: Config) -> Check:
+    there = ", ".join(gpu.name for gpu in hardware.gpus)
     if config.gpu == "off":
         return Check(name="GPU", status="ok", detail="not used, as the configuration says")
-    gpus = [gpu.name for gpu in hardware.gpus]
-    usable = [] if isinstance(told, str) else [name for name in told["devices"] if not name.startswith("CPU")]
-    if usable and not isinstance(told, str) and told["gpu_offload"]:
-        return Check(name="GPU", status="ok", detail=", ".join(usable))
-    if gpus:
+    if told.gpus:
+        return Check(name="GPU", status="ok", detail=", ".join(told.gpus))
+    if there:
         return Check(
             name="GPU",
             status="note",
-            detail=f"{', '.join(gpus)} is there, but the native library was built without it; the CPU is used",
-            hint="To use it, see docs/install.md: CMAKE_ARGS=-DGGML_CUDA=ON (NVIDIA), -DGGML_METAL=ON (Apple), "
+            detail=f"{there} is there, but the native library can't use it; the CPU does the work",
+            hint="docs/install.md says how to build it: CMAKE_ARGS=-DGGML_CUDA=ON (NVIDIA), -DGGML_METAL=ON (Apple), "
             "-DGGML_VULKAN=ON (others).",
         )
-    return Check(name="GPU", status="ok", detail="none found; the CPU is used")
+    return Check(name="GPU", status="ok", detail="none found; the CPU does the work")
 
 
 def models_here(config: Config) -> Check:

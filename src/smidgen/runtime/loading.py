@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
 from smidgen.agent import AgentModel
 from smidgen.config import Config
-from smidgen.errors import ModelLoadFailed, OutOfMemory
+from smidgen.errors import EngineError, OutOfMemory, SmidgenError
 from smidgen.events import Notice
 from smidgen.runtime.runtime import Lease
 from smidgen.wire import LoadOptions
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     from smidgen.engine.local import LocalEngine
     from smidgen.engine.pool import EnginePool
     from smidgen.models.detect import ModelFacts
+    from smidgen.models.hardware import Hardware
     from smidgen.models.library import Library, ModelFile
     from smidgen.models.profiles import Profile
     from smidgen.models.template import ChatTemplate
 
 log = logging.getLogger("smidgen.runtime")
-
-SMALLEST_CONTEXT = 1024
-"""Below this a conversation with tools has no room."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +91,8 @@ class Loader:
         while True:
             try:
                 engine = await stack.enter_async_context(pool.lease(plan))
-            except (OutOfMemory, ModelLoadFailed) as error:
-                smaller = reduced(plan, error.message)
+            except (OutOfMemory, EngineError) as error:
+                smaller = reduced(plan, error)
                 if smaller is None:
                     raise
                 log.warning("%s: %s", plan, smaller.notices[-1].message)
@@ -105,15 +103,19 @@ class Loader:
 
     def _prepare(self, spec: str) -> tuple[Known, Plan]:
         """Blocks: reads the file's header, and fetches the file first if it isn't here."""
-        known = know(self._library.ensure(spec))
-        return known, planned(known, self._config)
+        return prepared(self._library.ensure(spec), self._config)
 
     def _its_pool(self) -> EnginePool[Plan]:
         if self._pool is None:
             from smidgen.engine.pool import EnginePool
 
-            self._pool = EnginePool(self._start, lambda plan: plan.bytes, memory_budget(self._config))
+            self._pool = EnginePool(self._start, lambda plan: plan.bytes, self._budget())
         return self._pool
+
+    def _budget(self) -> int:
+        from smidgen.models.hardware import probe
+
+        return memory_budget(self._config, 0 if self._config.memory else probe().available_bytes)
 
     async def _start(self, plan: Plan) -> Engine:
         from smidgen.engine.local import LocalEngine
@@ -133,14 +135,17 @@ class Loader:
         return engine
 
 
-def know(file: ModelFile) -> Known:
-    """Facts, profile and template of a file on this computer. Raises InvalidModelFile."""
+def prepared(file: ModelFile, config: Config) -> tuple[Known, Plan]:
+    """Facts, profile, template and plan of a file on this computer. Raises InvalidModelFile, OutOfMemory."""
     from smidgen.models import gguf
     from smidgen.models.detect import detect
+    from smidgen.models.fit import choose
+    from smidgen.models.hardware import probe
     from smidgen.models.profiles import profile_for
     from smidgen.models.template import ChatTemplate
 
-    facts = detect(gguf.read(file.path))
+    header = gguf.read(file.path)
+    facts = detect(header)
     profile = profile_for(facts)
     template = ChatTemplate(
         facts.template,
@@ -150,13 +155,54 @@ def know(file: ModelFile) -> Known:
         fallback=profile.fallback,
         system=profile.system,
     )
-    return Known(file=file, facts=facts, profile=profile, template=template)
+    hardware = probe()
+    gpu, notices = usable_gpu(config, hardware)
+    fit = choose(
+        facts,
+        header,
+        hardware,
+        wanted_context=config.context or None,
+        budget_bytes=memory_budget(config, hardware.available_bytes),
+        gpu=gpu,
+    )
+    options = fit.options(
+        file.path,
+        sha256=file.sha256,
+        embeddings=facts.is_embedding,
+        vocab_cache=str(config.home_path() / "vocabularies"),
+    )
+    if config.threads:
+        options = msgspec.structs.replace(options, threads=config.threads)
+    plan = Plan(name=file.name, options=options, bytes=fit.estimate.total, notices=(*notices, *fit.notices))
+    return Known(file=file, facts=facts, profile=profile, template=template), plan
+
+
+def usable_gpu(config: Config, hardware: Hardware) -> tuple[Literal["auto", "off"], tuple[Notice, ...]]:
+    """Whether to plan for a GPU: one is there, and the native library was built for it. If only the first, that is
+    told."""
+    if config.gpu == "off" or not hardware.gpus:
+        return "off", ()
+    from smidgen.runtime.installed import native_library
+
+    told = native_library()
+    if told.gpu_offload:
+        return "auto", ()
+    why = told.problem or "the native library was built without GPU support"
+    message = f"{hardware.gpus[0].name} is not used: {why}. The CPU does the work; `smidgen doctor` says more."
+    return "off", (Notice(code="gpu_unused", message=message),)
+
+
+def memory_budget(config: Config, available: int) -> int:
+    """Bytes for all models together: what was configured, else a share of what is available."""
+    from smidgen.models.fit import HEADROOM
+
+    return config.memory or int(available * HEADROOM)
 
 
 def describe(file: ModelFile, config: Config) -> dict[str, Any]:
     """What a model is and how it would be opened here, for people. Raises InvalidModelFile, OutOfMemory."""
-    known = know(file)
-    facts, plan = known.facts, planned(known, config)
+    known, plan = prepared(file, config)
+    facts = known.facts
     kind = "embeddings" if facts.is_embedding else "chat" if facts.is_chat else "base model: continues text"
     return {
         "name": file.name,
@@ -193,39 +239,25 @@ def default_spec(config: Config, library: Library | None = None) -> str:
     return config.model or (library or library_of(config)).default()
 
 
-def reduced(plan: Plan, reason: str) -> Plan | None:
-    """The next smaller way to open a model that could not be opened: without GPU, then with half the context, down to
-    `SMALLEST_CONTEXT`. None when there is none left."""
+def reduced(plan: Plan, error: SmidgenError) -> Plan | None:
+    """The next smaller way to open a model that could not be opened: without the GPU, whatever the trouble with it was;
+    then, if memory was short, with half the context. None when there is none left, or waiting would help more."""
+    from smidgen.models.fit import SMALLEST_CONTEXT
+
     options = plan.options
+    if error.retryable and isinstance(error, OutOfMemory):
+        return None
     if options.gpu_layers:
         smaller = msgspec.structs.replace(options, gpu_layers=0)
-        notice = Notice(code="gpu_given_up", message=f"The GPU could not be used ({reason}); the CPU is.")
-    elif options.context // 2 >= SMALLEST_CONTEXT:
+        notice = Notice(
+            code="gpu_given_up", message=f"The GPU could not be used; the CPU does the work: {error.message}"
+        )
+    elif isinstance(error, OutOfMemory) and options.context // 2 >= SMALLEST_CONTEXT:
         smaller = msgspec.structs.replace(options, context=options.context // 2)
         notice = Notice(
             code="context_reduced",
-            message=f"{plan.name} gets a context of {smaller.context:,} tokens, not {options.context:,}: {reason}",
+            message=f"Memory is short: the context is {smaller.context:,} tokens, not {options.context:,}.",
         )
     else:
         return None
     return msgspec.structs.replace(plan, options=smaller, notices=(*plan.notices, notice))
-
-
-def planned(known: Known, config: Config) -> Plan:
-    import psutil
-
-    options = LoadOptions(
-        path=known.file.path,
-        sha256=known.file.sha256,
-        context=config.context or known.profile.context,
-        threads=config.threads or psutil.cpu_count(logical=False) or 1,
-        embeddings=known.facts.is_embedding,
-        vocab_cache=str(config.home_path() / "cache" / "vocabularies"),
-    )
-    return Plan(name=known.file.name, options=options, bytes=known.file.bytes)
-
-
-def memory_budget(config: Config) -> int:
-    import psutil
-
-    return config.memory or psutil.virtual_memory().available
