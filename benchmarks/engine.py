@@ -121,7 +121,7 @@ async def measure(options: argparse.Namespace, model: Path, found: list[peers.Pe
                         told(await speed.toolcall(ours, server, options.pairs))
                     if "score" in options.only:
                         told(await speed.score(ours, server, options.pairs))
-        if "score" in options.only and not found:
+        if "score" in options.only:
             told(await speed.score(ours, None, options.pairs))
         if "start" in options.only:
             told(await start.second_turn(ours))
