@@ -45,6 +45,7 @@ from smidgen.worker.scheduler import Copy, Operation, Scheduler, Work
 from smidgen.worker.score import Scoring
 from smidgen.worker.sequence import Sequence
 
+TELL_WAITING_S = 1.0
 NOTHING_READY_S = 0.02
 """How long to wait for messages when requests are there but none can be decoded (a grammar is being prepared)."""
 
@@ -72,6 +73,7 @@ class Loop:
         self._generations: dict[int, Generation] = {}
         self._scorings: dict[int, tuple[Scoring, Sequence]] = {}
         self._steps = 0
+        self._told_at = 0.0
         self._counters = dict.fromkeys(
             (
                 "decoded_tokens",
@@ -248,6 +250,7 @@ class Loop:
         plan = self._scheduler.plan()
         self._perform(plan.operations)
         if not plan.work:
+            self._tell_waiting()
             return
         now = time.perf_counter()
         for sequence, *_ in plan.work:
@@ -270,6 +273,13 @@ class Loop:
             return
         self._perform(self._scheduler.commit(plan.work))
         self._sample(plan.work)
+
+    def _tell_waiting(self) -> None:
+        """Requests are there but none can be decoded, because a grammar is being prepared: that is progress too."""
+        now = time.monotonic()
+        if self._scheduler.running and now - self._told_at >= TELL_WAITING_S:
+            self._told_at = now
+            self._channel.send(Step(number=self._steps, decoded=0))
 
     def _decode(self, work: list[Work]) -> None:
         tokens: list[int] = []
