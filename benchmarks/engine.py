@@ -145,7 +145,7 @@ def spread(values: Spread | None) -> str:
 
 
 HEADINGS = ("measure", "ours", "beside it", "ratio (min–max)", "target", "")
-WIDTHS = (44, 24, 44, 22, 8, 6)
+WIDTHS = (42, 26, 48, 22, 8, 6)
 
 
 def row(line: Measurement) -> str:

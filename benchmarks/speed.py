@@ -159,8 +159,8 @@ def _parsed(text: str) -> object:
 
 
 async def score(ours: Ours, server: Server | None, pairs: int) -> list[Measurement]:
-    """The intent of a message among 20: scored in one pass, against written out by the server, or by ourselves where none
-    is given. The instructions are in the cache, the message is not."""
+    """The intent of a message among 20: scored in one pass, against written out by the server, or by ourselves where
+    none is given. The instructions are in the cache, the message is not."""
     if pairs >= len(workload.UTTERANCES):
         raise ValueError("A message must not come twice: the server's cache would know it.")
     prompts = workload.intent_prompts(pairs + 1)
