@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from smidgen.cli import terminal
@@ -70,7 +71,7 @@ class Printer:
 
     def _note(self, line: str, *, always: bool = False) -> None:
         if self._trace or (always and not self._quiet):
-            if not self._at_line_start and not self._silent_text:
+            if not self._at_line_start and not self._silent_text and sys.stdout.isatty():
                 terminal.say("")
             terminal.say(line)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
-from smidgen.cli import exits
+from smidgen.cli import exits, terminal
 
 T = TypeVar("T")
 
@@ -16,6 +17,8 @@ T = TypeVar("T")
 def run_to_end(work: Callable[[], Coroutine[Any, Any, T]], *, interruptible: bool = True) -> T:
     """Run it and give its result. SIGINT and SIGTERM cancel it, so that it can close what it opened; then raises
     `exits.Stopped`. Without `interruptible` the work deals with SIGINT itself."""
+
+    _tame_logging()
 
     async def guarded() -> T:
         task = asyncio.current_task()
@@ -36,6 +39,15 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]], *, interruptible: boo
                 raise exits.Stopped(received[0] if received else exits.INTERRUPTED) from None
 
     return asyncio.run(guarded())
+
+
+def _tame_logging() -> None:
+    """What the log says of crashes and restarts is told by events here, in better words; SMIDGEN_DEBUG shows both."""
+    log = logging.getLogger("smidgen")
+    if terminal.debugging():
+        logging.basicConfig(level=logging.DEBUG)
+    elif not log.handlers:
+        log.addHandler(logging.NullHandler())
 
 
 @contextmanager

@@ -173,6 +173,9 @@ def prepared(file: ModelFile, config: Config) -> tuple[Known, Plan]:
     )
     if config.threads:
         options = msgspec.structs.replace(options, threads=config.threads)
+    if profile.is_base:
+        told = f"{file.name} is a base model: it continues text, and was not taught to answer or to use tools."
+        notices = (*notices, Notice(code="base_model", message=told))
     plan = Plan(name=file.name, options=options, bytes=fit.estimate.total, notices=(*notices, *fit.notices))
     return Known(file=file, facts=facts, profile=profile, template=template), plan
 
