@@ -73,17 +73,15 @@ def list_models(arguments: argparse.Namespace, library: Library) -> int:
 def pull_model(arguments: argparse.Namespace, library: Library) -> int:
     from smidgen.cli.fetching import announced, pull
     from smidgen.cli.process import run_to_end
-    from smidgen.errors import ChecksumMismatch, ModelNotPulled
     from smidgen.runtime.loading import default_spec
 
     spec: str = arguments.name or default_spec(options.configured(arguments), library)
-    try:
-        model = library.resolve(spec)
-        said = f"{model.name} is here already"
-    except (ModelNotPulled, ChecksumMismatch):
+    here = {model.sha256 for model in library.list() if library.store.blob(model.sha256).is_file()}
+    entry = library.catalog.find(spec)
+    if entry is None or entry.sha256 not in here:
         terminal.say(f"Fetching {spec}{announced(library, spec)}", quiet=arguments.quiet)
-        model = run_to_end(lambda: pull(library, spec, arguments))
-        said = f"{model.name} fetched from {model.source}"
+    model = run_to_end(lambda: pull(library, spec, arguments))
+    said = f"{model.name} is here already" if model.sha256 in here else f"{model.name} fetched from {model.source}"
     if arguments.json:
         terminal.write_json(model)
     else:

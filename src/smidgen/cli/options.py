@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,12 +44,16 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
 def configured(arguments: argparse.Namespace) -> Config:
     """File, environment and command line together. Raises ConfigError."""
     from smidgen.config import load_config
+    from smidgen.errors import ConfigError
 
+    workspace = getattr(arguments, "workspace", None)
+    if workspace and not Path(workspace).expanduser().is_dir():
+        raise ConfigError(f"The workspace {workspace} is not a folder.", hint="Make it first, or name another one.")
     return load_config(
         model=getattr(arguments, "model", None),
         context=getattr(arguments, "context", None),
         threads=getattr(arguments, "threads", None),
-        workspace=getattr(arguments, "workspace", None),
+        workspace=workspace,
         max_tokens=getattr(arguments, "max_tokens", None),
         timeout_s=getattr(arguments, "timeout", None),
     )

@@ -221,3 +221,10 @@ def test_an_unknown_tool_is_a_usage_error_with_near_names(smidgen: Run, script: 
     done = smidgen("run", "Hi", "--tools", "calculatr")
     assert done.status == 2
     assert "Did you mean calculator?" in done.err
+
+
+def test_a_workspace_that_is_no_folder_is_a_usage_error(smidgen: Run, script: Any) -> None:
+    done = smidgen("run", "Hi", "--workspace", "/nowhere/at/all")
+    assert done.status == 2
+    assert "/nowhere/at/all is not a folder" in done.err
+    assert script.seen == []
