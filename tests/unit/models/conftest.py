@@ -100,9 +100,9 @@ def new_gguf() -> Callable[[], GgufFile]:
 
 @pytest.fixture
 def tiny_model() -> GgufFile:
-    """A valid model of the llama architecture: 2 layers, width 64, 8 tokens."""
+    """A valid model of the llama architecture: 2 layers, width 64, 263 tokens."""
     file = GgufFile()
-    tokens = ["<unk>", "<s>", "</s>", "<|user|>", "a", "b", "▁a", "<0x0A>"]
+    tokens = ["<unk>", "<s>", "</s>", "<|user|>", "a", "b", "▁a", *(f"<0x{byte:02X}>" for byte in range(256))]
     for name, kind, content in (
         ("general.architecture", STRING, "llama"),
         ("general.name", STRING, "Tiny Chat"),
@@ -117,13 +117,13 @@ def tiny_model() -> GgufFile:
         ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
         ("tokenizer.ggml.model", STRING, "llama"),
         ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens)),
-        ("tokenizer.ggml.scores", ARRAY, (F32, [0.0] * 8)),
-        ("tokenizer.ggml.token_type", ARRAY, (I32, [2, 3, 3, 3, 1, 1, 1, 6])),
+        ("tokenizer.ggml.scores", ARRAY, (F32, [0.0] * 263)),
+        ("tokenizer.ggml.token_type", ARRAY, (I32, [2, 3, 3, 3, 1, 1, 1] + [6] * 256)),
         ("tokenizer.ggml.bos_token_id", U32, 1),
         ("tokenizer.ggml.eos_token_id", U32, 2),
     ):
         file.set(name, kind, content)
-    file.tensor("token_embd.weight", (64, 8), 0).tensor("output_norm.weight", (64,), 0)
+    file.tensor("token_embd.weight", (64, 263), 0).tensor("output_norm.weight", (64,), 0)
     for layer in range(2):
         for name, dims, kind in (
             ("attn_norm", (64,), 0),
@@ -132,6 +132,7 @@ def tiny_model() -> GgufFile:
             ("attn_v", (64, 32), 2),
             ("attn_output", (64, 64), 2),
             ("ffn_norm", (64,), 0),
+            ("ffn_gate", (64, 128), 8),
             ("ffn_up", (64, 128), 8),
             ("ffn_down", (128, 64), 8),
         ):

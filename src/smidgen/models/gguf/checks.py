@@ -226,7 +226,7 @@ def _check_vocabulary(gguf: GGUF, width: int) -> None:
             f"its token embeddings are {shape}, but width and vocabulary are {width} x {len(tokens)}",
             gguf.data_offset + embedding.offset,
         )
-    _check_token_list(tokens)
+    _check_token_list(tokens, model)
     _check_token_array(gguf, "tokenizer.ggml.scores", (FLOAT32, INT32), len(tokens))
     _check_token_array(gguf, "tokenizer.ggml.token_type", (INT32,), len(tokens))
     merges = metadata.get("tokenizer.ggml.merges")
@@ -244,15 +244,20 @@ def _check_vocabulary(gguf: GGUF, width: int) -> None:
             _integer(key, value, -1, (1 << 32) - 1)  # llama.cpp ignores ids that the vocabulary doesn't have
 
 
-def _check_token_list(tokens: Array) -> None:
+def _check_token_list(tokens: Array, model: str) -> None:
     """No two tokens may have the same text: llama.cpp asserts it. It reads texts up to the first zero byte, and gives
-    empty ones a text of their own."""
+    empty ones a text of their own. A SentencePiece vocabulary has to have a token for every byte: llama.cpp looks for
+    one, without a way out, where a text has a character that no token begins with."""
     seen: set[bytes] = set()
     for index, raw in enumerate(tokens.raw_strings()):
         text = raw.partition(b"\0")[0] or b"[EMPTY_%d]" % index
         if text in seen:
             invalid(f"token {index} of its vocabulary, {text[:40]!r}, is there twice")
         seen.add(text)
+    if model == "llama":
+        missing = next((byte for byte in range(256) if not {b"<0x%02X>" % byte, bytes([byte])} & seen), None)
+        if missing is not None:
+            invalid(f"its vocabulary has no token for the byte {missing}")
 
 
 def _check_token_array(gguf: GGUF, key: str, kinds: tuple[int, ...], count: int) -> None:
