@@ -103,7 +103,10 @@ def test_blocks_that_are_not_run_only_set_things_up(page: Path) -> None:
     for text in blocks(page, "sh"):
         for line in text.splitlines():
             assert line.startswith(NOT_SMIDGEN), line
-    assert {kind for kind, _ in FENCE.findall(page.read_text(encoding="utf-8"))} <= {"sh", "console", "python", "toml"}
+    for text in [*blocks(page, ""), *blocks(page, "text")]:
+        assert not any(line.startswith("$ ") for line in text.splitlines()), "output only: commands are `console`"
+    kinds = {kind for kind, _ in FENCE.findall(page.read_text(encoding="utf-8"))}
+    assert kinds <= {"", "text", "sh", "console", "python", "toml"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
