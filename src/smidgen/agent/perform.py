@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -31,6 +32,7 @@ from smidgen.agent.plan import (
     after_retry,
 )
 from smidgen.dialects.choose import dialect
+from smidgen.engine import Engine
 from smidgen.errors import DeadlineExceeded, InvalidRequest, SmidgenError
 from smidgen.events import (
     AgentEvent,
@@ -65,6 +67,8 @@ from smidgen.tools.wrappers import Approved, SizeLimited, TimeLimited
 
 CALL_TOKENS = 512
 """Longest call that is decoded."""
+MAX_PRIORS = 64
+_PRIORS: WeakKeyDictionary[Engine, dict[str, tuple[float, ...]]] = WeakKeyDictionary()
 SIMPLE_TOOLS = 3
 """Tools offered when the prompt is simplified."""
 
@@ -102,7 +106,6 @@ class Performer:
         self._timings = Timings()
         self._records: list[ToolRecord] = []
         self._warnings: list[str] = []
-        self._prior: tuple[float, ...] = ()
         self._finish_reason: FinishReason = "stop"
         self._answering: Strategy | None = None
 
@@ -203,18 +206,31 @@ class Performer:
         tools = self._offered
         if strategy == "simplified":
             failed = {attempt.call.name for attempt in self.state.attempts}
-            kept = [tool for tool in tools if tool.name not in failed] or list(tools)
-            tools = tuple(sorted(kept, key=lambda tool: -route.evidence(request, tool))[:SIMPLE_TOOLS])
+            likely = [tool for tool in tools if tool.name not in failed and route.evidence(request, tool) > 0]
+            tools = tuple(sorted(likely, key=lambda tool: -route.evidence(request, tool))[:SIMPLE_TOOLS])
+            if not tools:
+                return Choice(tool="", reason="nothing in the request speaks for a tool")
         before = prompts.exchange_before(self._history)
         names = (*(tool.name for tool in tools), route.CHAT)
         said = await self._score(route.routing_messages(request, tools, before), names)
-        prior = await self._score(route.routing_messages(route.EMPTY_REQUEST, tools), names)
+        prior = await self._usual(tools, names)
         found = route.weigh(tools, said, prior, request)
         best = found.best
         told = f"{best} {found.tools[best]:.0%}, no tool {found.chat:.0%}"
-        if wanted == "auto" and 1 - found.chat < route.THRESHOLD:
+        if wanted == "auto" and found.tools[best] < route.THRESHOLD:
             return Choice(tool="", reason=f"no tool is needed ({told})", probability=found.chat)
         return Choice(tool=best, reason=told, probability=found.tools[best])
+
+    async def _usual(self, tools: Sequence[ToolSpec], names: tuple[str, ...]) -> tuple[float, ...]:
+        """What the model says of an empty request; measured once per engine and set of tools."""
+        known = _PRIORS.setdefault(self._model.engine, {})
+        messages = route.routing_messages(route.EMPTY_REQUEST, tools)
+        key = messages[0].content
+        if key not in known:
+            if len(known) >= MAX_PRIORS:
+                known.pop(next(iter(known)))
+            known[key] = await self._score(messages, names)
+        return known[key]
 
     async def _score(self, messages: Sequence[Message], names: tuple[str, ...]) -> tuple[float, ...]:
         request = ScoreRequest(

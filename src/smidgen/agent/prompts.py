@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import cast
+
+import msgspec
 
 from smidgen.agent.plan import Attempt
 from smidgen.dialects import Dialect
-from smidgen.messages import Message, ToolSpec
+from smidgen.messages import JsonSchema, Message, ToolSpec
 
 MAX_BEFORE = 200
 """Characters of the exchange before that a routing prompt repeats."""
@@ -45,7 +49,10 @@ def spelled(messages: Sequence[Message], dialect: Dialect) -> tuple[Message, ...
 def call_messages(
     history: Sequence[Message], spec: ToolSpec, dialect: Dialect, *, hint: str = "", alone: bool = False
 ) -> tuple[Message, ...]:
-    """The prompt for one call of one tool. `alone` leaves the earlier conversation out; `hint` is why a try failed."""
+    """The prompt for one call of one tool. `alone` leaves the earlier conversation out; `hint` is why a try failed, and
+    then no examples are shown any more."""
+    if hint or alone:
+        spec = without_examples(spec)
     turns = [turn for turn in history if turn.role != "system"]
     if alone:
         last = max(index for index, turn in enumerate(turns) if turn.role == "user")
@@ -56,6 +63,20 @@ def call_messages(
         noted = f"{request.content}\n\n(Note: {hint}.)"
         turns = [*turns[:-1], Message(role=request.role, content=noted)]
     return (system, *spelled(turns, dialect))
+
+
+def without_examples(spec: ToolSpec) -> ToolSpec:
+    """The tool with its parameters' examples left out: what small models copy when they don't know better."""
+    properties = {
+        name: {
+            **schema,
+            "description": re.split(r"[,;:]?\s*\b(?:for example|e\.g\.|such as)", schema["description"])[0],
+        }
+        if schema.get("description")
+        else schema
+        for name, schema in cast(dict[str, JsonSchema], spec.parameters.get("properties", {})).items()
+    }
+    return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
 def answer_messages(history: Sequence[Message], attempt: Attempt, dialect: Dialect) -> tuple[Message, ...]:

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from smidgen.agent.plan import Attempt, Verdict
+from smidgen.agent.route import examples_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools import Effect
 
@@ -57,12 +58,25 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
     if problem:
         return Verdict(ok=False, reason=problem)
     text = "\n".join(sources)
+    copied = copied_example(call, spec, text)
+    if copied:
+        return Verdict(ok=False, reason=f"{copied} is only an example; use what the request says")
     stray = ungrounded_number(call, spec, text)
     if stray:
         return Verdict(ok=False, reason=f"{stray} doesn't stand in the request; use only its own numbers")
     if effect == "write" and not _names_something(call, spec, text):
         return Verdict(ok=False, reason="the request doesn't say what to change")
     return Verdict(ok=True)
+
+
+def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
+    """An example with digits, out of a parameter's description, that was passed although nobody said it; else ""."""
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    for name, value in call.arguments.items():
+        shown = [example for example in examples_of(properties.get(name, {})) if re.search(r"\d", example)]
+        if isinstance(value, str) and value in shown and value not in text:
+            return value
+    return ""
 
 
 def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:

@@ -123,8 +123,15 @@ class Grammar:
         if most == 0:
             return self.rule(literal("[]"))
         item = self.value(schema.get("items", {}), level + 1, required=True)
-        filled = f'"[" {item} (", " {item}){{{max(fewest - 1, 0)},{most - 1}}} "]"'
-        return self.rule(filled if fewest else f'"[]" | {filled}')
+        more = f"{{{max(fewest - 1, 0)},{most - 1}}}"
+        layouts = [(", ", "", "")]
+        if self._notation.indent:
+            layouts.append(self._layout(level))
+        filled = [
+            f"{literal('[' + opening)} {item} ({literal(separator)} {item}){more} {literal(closing + ']')}"
+            for separator, opening, closing in layouts
+        ]
+        return self.rule(" | ".join(filled if fewest else ['"[]"', *filled]))
 
     def _object(self, schema: JsonSchema, level: int) -> str:
         if not schema.get("properties"):

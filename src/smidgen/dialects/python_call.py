@@ -106,6 +106,8 @@ def parse(text: str, tools: Sequence[ToolSpec]) -> Parsed:
         source = text[match.start() : end] if end else text[match.start() :].split("```")[0].rstrip()
         if end is None:
             source += closers(source)
+        if match["name"] not in known and any(inner["name"] in known for inner in _CALL.finditer(source)):
+            continue
         call = _read(source, tools)
         if call is None or (call.name not in known and not _line_ends(text, end)):
             continue

@@ -107,7 +107,7 @@ def date_tools(clock: Clock = system_clock) -> tuple[FunctionTool, ...]:
         """Tell which day of the week a date is.
 
         Args:
-            date: for example "2026-12-25" or "today"
+            date: for example "2024-03-14" or "today"
         """
         day = parse_date(date, clock)
         year, week, _ = day.isocalendar()
@@ -120,8 +120,8 @@ def date_tools(clock: Clock = system_clock) -> tuple[FunctionTool, ...]:
         """Count the days from one date to another.
 
         Args:
-            start: for example "2026-01-31" or "today"
-            end: for example "2026-12-25"
+            start: for example "2024-01-31" or "today"
+            end: for example "2024-03-14" or "today"
         """
         from dateutil.relativedelta import relativedelta
 
@@ -140,7 +140,7 @@ def date_tools(clock: Clock = system_clock) -> tuple[FunctionTool, ...]:
         """Add days, weeks, months or years to a date, or take them away.
 
         Args:
-            date: for example "2026-01-31" or "today"
+            date: for example "2024-01-31" or "today"
             amount: how many; negative to go back
             unit: days, weeks, months or years
         """
