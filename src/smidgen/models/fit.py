@@ -85,7 +85,8 @@ def choose(
     notices: list[Notice] = []
     context = _first_context(facts, wanted_context, notices)
     layers = _first_layers(facts, hardware, gpu, notices)
-    gpu_budget = int(max((card.free_bytes for card in hardware.gpus), default=0) * GPU_HEADROOM)
+    room = _room_on_gpu(hardware)
+    is_shared = any(card.kind == "metal" for card in hardware.gpus)
     first = _Choice(context, 16, sequences, layers)
     taken = None
     for choice in _choices(first):
@@ -99,7 +100,7 @@ def choose(
             gpu_layers=choice.gpu_layers,
             simd=hardware.simd,
         )
-        if taken.total <= budget and taken.gpu <= (gpu_budget or taken.gpu):
+        if taken.total + (taken.gpu if is_shared else 0) <= budget and (room is None or taken.gpu <= room):
             return Fit(
                 context=choice.context,
                 kv_bits=choice.kv_bits,
@@ -126,6 +127,13 @@ def _first_context(facts: ModelFacts, wanted: int | None, notices: list[Notice])
         )
         context = facts.trained_context
     return context
+
+
+def _room_on_gpu(hardware: Hardware) -> int | None:
+    """Bytes that may be taken of the largest GPU, None if its size is unknown."""
+    if not hardware.gpus or any(not card.total_bytes for card in hardware.gpus):
+        return None
+    return int(max(card.free_bytes for card in hardware.gpus) * GPU_HEADROOM)
 
 
 def _first_layers(
