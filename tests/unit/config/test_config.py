@@ -119,4 +119,3 @@ def test_a_size_is_a_whole_number_or_a_value_error(text: str) -> None:
         assert parse_size(text) >= 0
     except ValueError:
         pass
-
