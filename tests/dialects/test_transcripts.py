@@ -1,5 +1,7 @@
 """What models write, and the calls that are in it. Every transcript is also cut at every position: never an error."""
 
+# ruff: noqa: E501 -- transcripts are kept on one line, as they came
+
 from __future__ import annotations
 
 import json

@@ -70,12 +70,13 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
 
 
 def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
-    """An example with digits, out of a parameter's description, that was passed although nobody said it; else ""."""
+    """An example out of a parameter's description that was passed although nobody said its numbers; else ""."""
+    known = set(numbers_in(text))
     properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
     for name, value in call.arguments.items():
-        shown = [example for example in examples_of(properties.get(name, {})) if re.search(r"\d", example)]
-        if isinstance(value, str) and value in shown and value not in text:
-            return value
+        if isinstance(value, str) and value in examples_of(properties.get(name, {})) and value not in text:
+            if any(number not in known for number in numbers_in_value(value)):
+                return value
     return ""
 
 

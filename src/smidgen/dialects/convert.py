@@ -55,7 +55,7 @@ def convert(value: Any, schema: JsonSchema, depth: int = 0) -> Any:
         return json.dumps(value)
     if "array" in types and not isinstance(value, dict | list):
         return [convert(value, cast(JsonSchema, schema.get("items", {})), depth + 1)]
-    return value
+    return cast(Any, value)
 
 
 def _as_float(value: int) -> Any:

@@ -1,0 +1,346 @@
+"""The loop with a scripted model: what it does and tells, and that every run ends in exactly one terminal event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smidgen.agent import AgentModel, AgentSettings
+from smidgen.agent.run import run
+from smidgen.errors import ConstraintError, EngineCrashed, EngineUnavailable, SmidgenError
+from smidgen.events import (
+    AgentEvent,
+    ApprovalNeeded,
+    EngineEvent,
+    Failed,
+    FellBack,
+    Finished,
+    Notice,
+    TextDelta,
+    ToolCalled,
+    ToolReturned,
+)
+from smidgen.messages import GenerateRequest, Message, ScoreRequest, ScoreResult, ToolCall
+from smidgen.testing import ScriptedEngine
+from smidgen.tools import Tool
+from smidgen.tools.builtin import builtin_tools
+from smidgen.tools.function import tool
+
+Make = Callable[..., AgentModel]
+CALC: tuple[Tool, ...] = builtin_tools(None, ("calculator",))
+
+
+@tool
+def lookup(word: str) -> str:
+    """Look up a word in the dictionary."""
+    if word == "missing":
+        raise FileNotFoundError("no such word")
+    return f"{word} means something"
+
+
+@tool(effect="write")
+def note(text: str) -> str:
+    """Keep a note."""
+    return f"kept {text}"
+
+
+def said(*texts: str) -> list[Message]:
+    roles = ("user", "assistant")
+    return [Message(role=cast(Any, roles[index % 2]), content=text) for index, text in enumerate(texts)]
+
+
+async def events_of(
+    model: AgentModel, tools: Sequence[Tool], history: Sequence[Message], **options: Any
+) -> list[AgentEvent]:
+    approve = options.pop("approve", None)
+    return [event async for event in run(model, tools, history, AgentSettings(**options), approve)]
+
+
+def end_of(events: list[AgentEvent]) -> Finished:
+    terminal = [event for event in events if isinstance(event, (Finished, Failed))]
+    assert len(terminal) == 1 and events[-1] is terminal[0]
+    assert isinstance(terminal[0], Finished), terminal[0]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == terminal[0].text
+    return terminal[0]
+
+
+async def test_plain_chat_streams_the_answer(agent_model: Make) -> None:
+    engine = ScriptedEngine(["Hello there, friend."])
+    events = await events_of(agent_model(engine), (), said("hi"), system="Be kind.", temperature=0.1, seed=7)
+    end = end_of(events)
+    assert (end.text, end.strategy, end.tool_calls) == ("Hello there, friend.", "plain", ())
+    assert end.usage.completion_tokens > 0
+    request = engine.requests[-1]
+    assert isinstance(request, GenerateRequest)
+    assert request.prompt[0].text.startswith("system: Be kind.\nuser: hi")
+    assert (request.sampling.temperature, request.sampling.seed) == (0.1, 7)
+
+
+async def test_arithmetic_is_answered_without_the_model(agent_model: Make) -> None:
+    engine = ScriptedEngine([])
+    end = end_of(await events_of(agent_model(engine), CALC, said("What is 17.5% of 2,340?")))
+    assert end.text == "17.5% of 2,340 = 409.5"
+    assert (end.strategy, end.tool_calls[0].name, end.tool_calls[0].result) == ("rules", "calculator", "409.5")
+    assert not [request for request in engine.requests if isinstance(request, (GenerateRequest, ScoreRequest))]
+
+
+async def test_a_worded_problem_is_routed_filled_checked_and_called(agent_model: Make) -> None:
+    engine = ScriptedEngine(['calculator(expression="80 - 15%")'], scores={"calculator": -0.1, "chat": -3.0})
+    events = await events_of(agent_model(engine), CALC, said("A shirt costs 80 dollars and is 15% off. What do I pay?"))
+    end = end_of(events)
+    assert (end.text, end.strategy) == ("80 - 15% = 68", "constrained")
+    call = next(request for request in engine.requests if isinstance(request, GenerateRequest))
+    assert call.constraint is not None and call.sampling.temperature == 0
+
+
+async def test_hi_calls_nothing(agent_model: Make) -> None:
+    engine = ScriptedEngine(["Hello!"], scores={"calculator": -6.0, "chat": -0.1})
+    events = await events_of(agent_model(engine), CALC, said("hi"))
+    assert end_of(events).strategy == "plain"
+    assert not [event for event in events if isinstance(event, (ToolCalled, FellBack))]
+
+
+async def test_a_result_is_put_into_words_and_its_number_is_never_lost(agent_model: Make) -> None:
+    @tool
+    def population(country: str) -> int:
+        """Tell the population of a country."""
+        return 9_000_001
+
+    scores = {"population": -0.1, "chat": -3.0}
+    script = ['population(country="Austria")', "It is about nine million."]
+    events = await events_of(
+        agent_model(ScriptedEngine(script, scores=scores)), (population,), said("population of Austria")
+    )
+    end = end_of(events)
+    assert end.text == "It is about nine million.\n\npopulation: 9000001"
+    assert any("left the tool's result out" in warning for warning in end.warnings)
+
+
+async def test_an_ungrounded_call_is_retried_with_a_hint_then_given_up(agent_model: Make) -> None:
+    script = ['calculator(expression="41 + 8")', 'calculator(expression="42 + 8")'] * 2 + ["Plain words."]
+    engine = ScriptedEngine(script, scores={"calculator": -0.1, "chat": -3.0})
+    events = await events_of(agent_model(engine), CALC, said("I have 3 boxes with 15 eggs each, how many eggs?"))
+    end = end_of(events)
+    assert (end.text, end.strategy) == ("Plain words.", "plain")
+    hops = [(event.from_strategy, event.to_strategy) for event in events if isinstance(event, FellBack)]
+    assert hops == [("constrained", "simplified"), ("simplified", "plain")]
+    assert not [event for event in events if isinstance(event, ToolCalled)]
+    second = [request for request in engine.requests if isinstance(request, GenerateRequest)][1]
+    assert "doesn't stand in the request" in second.prompt[0].text and "12.5" not in second.prompt[0].text
+    assert len(end.warnings) == 2
+
+
+async def test_a_failing_tool_is_told_and_not_called_twice(agent_model: Make) -> None:
+    engine = ScriptedEngine(['lookup(word="missing")'], scores={"lookup": -0.1, "chat": -3.0})
+    events = await events_of(agent_model(engine), (lookup,), said("look up missing"))
+    end = end_of(events)
+    assert end.strategy == "refusal" and "no such word" in end.text
+    assert [record.ok for record in end.tool_calls] == [False]
+
+
+async def test_side_effects_ask_and_a_no_is_final(agent_model: Make) -> None:
+    scores = {"note": -0.1, "chat": -3.0}
+    asked: list[str] = []
+
+    async def ask(call: ToolCall, preview: str) -> bool:
+        asked.append(preview)
+        return False
+
+    for approve in (ask, None):
+        engine = ScriptedEngine(['note(text="milk")'], scores=scores)
+        events = await events_of(agent_model(engine), (note,), said("note: milk"), approve=approve)
+        assert [type(event) for event in events if isinstance(event, (ApprovalNeeded, ToolCalled, ToolReturned))] == [
+            ApprovalNeeded,
+            ToolCalled,
+            ToolReturned,
+        ]
+        assert end_of(events).strategy == "refusal"
+    assert asked == ['note(text="milk")']
+
+
+async def test_the_caller_may_choose_or_forbid_tools(agent_model: Make) -> None:
+    forbidden = ScriptedEngine(["Four."])
+    end = end_of(await events_of(agent_model(forbidden), CALC, said("2+2"), tool_choice="none"))
+    assert end.text == "Four."
+    chosen = ScriptedEngine(['lookup(word="cat")', "A cat."])
+    end = end_of(await events_of(agent_model(chosen), (*CALC, lookup), said("cat"), tool_choice="lookup"))
+    assert end.tool_calls[0].name == "lookup"
+    wrong = await events_of(agent_model(ScriptedEngine([])), CALC, said("cat"), tool_choice="calculater")
+    assert isinstance(wrong[-1], Failed) and wrong[-1].error.details["near"] == ["calculator"]
+
+
+async def test_history_that_does_not_fit_is_dropped_oldest_first_and_said(agent_model: Make) -> None:
+    engine = ScriptedEngine(["Fine."], context=400)
+    history = said(*(f"turn {number} " + "x" * 60 for number in range(10)), "last question")
+    events = await events_of(agent_model(engine), (), history)
+    end = end_of(events)
+    request = engine.requests[-1]
+    assert isinstance(request, GenerateRequest)
+    assert "last question" in request.prompt[0].text and "turn 9" in request.prompt[0].text
+    assert "turn 0" not in request.prompt[0].text
+    assert [event.code for event in events if isinstance(event, Notice)] == ["history_dropped"]
+    assert any("older messages" in warning for warning in end.warnings)
+
+
+async def test_a_request_too_long_by_itself_says_by_how_much(agent_model: Make) -> None:
+    events = await events_of(agent_model(ScriptedEngine([], context=200)), (), said("x" * 500))
+    failed = events[-1]
+    assert isinstance(failed, Failed) and failed.error.code == "context_overflow"
+    assert failed.error.details["part"] == "request" and failed.error.details["over_by"] > 300
+    system = await events_of(agent_model(ScriptedEngine([], context=200)), (), said("hi"), system="x" * 500)
+    assert isinstance(system[-1], Failed) and system[-1].error.details["part"] == "system"
+
+
+async def test_endless_repetition_is_stopped_and_said(agent_model: Make) -> None:
+    end = end_of(await events_of(agent_model(ScriptedEngine(["again and again " * 100])), (), said("go on")))
+    assert len(end.text) < 400 and end.finish_reason == "length"
+    assert any("repeat" in warning for warning in end.warnings)
+
+
+async def test_a_silent_model_leads_to_an_honest_refusal(agent_model: Make) -> None:
+    end = end_of(await events_of(agent_model(ScriptedEngine([""])), (), said("hello")))
+    assert end.strategy == "refusal" and "empty" in end.text
+
+
+async def test_earlier_calls_are_told_in_the_dialect(agent_model: Make) -> None:
+    call = ToolCall(name="lookup", arguments={"word": "cat"}, id="c1")
+    history = [
+        *said("what is a cat"),
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", content="an animal", name="lookup", call_id="c1"),
+    ]
+    engine = ScriptedEngine(["A cat is an animal."])
+    end = end_of(await events_of(agent_model(engine), (lookup,), history))
+    assert end.strategy == "plain"
+    request = engine.requests[-1]
+    assert isinstance(request, GenerateRequest)
+    assert 'lookup(word="cat")' in request.prompt[0].text and "lookup returned:\nan animal" in request.prompt[0].text
+
+
+async def test_a_conversation_without_a_request_is_refused(agent_model: Make) -> None:
+    events = await events_of(agent_model(ScriptedEngine([])), (), [])
+    assert len(events) == 1 and isinstance(events[0], Failed) and events[0].error.fault == "caller"
+
+
+async def test_the_time_limit_ends_the_run(agent_model: Make) -> None:
+    @tool
+    async def sleep(word: str) -> str:
+        """Sleep on a word."""
+        await asyncio.sleep(30)
+        return word
+
+    engine = ScriptedEngine(['sleep(word="cat")'], scores={"sleep": -0.1, "chat": -3.0})
+    events = await events_of(agent_model(engine), (sleep,), said("sleep on cat"), timeout_s=0.3)
+    assert isinstance(events[-1], (Failed, Finished))
+    assert any(isinstance(event, ToolReturned) and not event.ok for event in events)
+
+
+async def test_a_constraint_that_cannot_be_made_moves_on(agent_model: Make) -> None:
+    engine = ScriptedEngine(
+        [ConstraintError("too large"), ConstraintError("too large"), "Words."], scores={"lookup": -0.1, "chat": -3.0}
+    )
+    events = await events_of(agent_model(engine), (lookup,), said("look up cat in the dictionary"))
+    assert end_of(events).text == "Words."
+
+
+class Trouble(ScriptedEngine):
+    """Raises, or ends its stream in Failed, at a chosen moment."""
+
+    def __init__(self, error: BaseException, *, when: str) -> None:
+        super().__init__(["word " * 20], scores={"lookup": -0.1, "chat": -3.0})
+        self.error, self.when = error, when
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        if self.when == "score":
+            raise self.error
+        return await super().score(request)
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
+        if self.when == "failed":
+            assert isinstance(self.error, SmidgenError)
+            yield Failed(error=self.error.info())
+            return
+        if self.when == "stream":
+            yield TextDelta(text="some ")
+        raise self.error
+
+
+@pytest.mark.parametrize("when", ["score", "start", "stream", "failed"])
+@pytest.mark.parametrize("error", [EngineUnavailable("gone"), EngineCrashed("crashed"), RuntimeError("bug")])
+async def test_trouble_of_any_kind_ends_in_one_failed(agent_model: Make, when: str, error: BaseException) -> None:
+    if when == "failed" and not isinstance(error, SmidgenError):
+        error = EngineCrashed("x")
+    tools = (lookup,) if when == "score" else ()
+    events = await events_of(agent_model(Trouble(error, when=when)), tools, said("look up cat"))
+    terminal = [event for event in events if isinstance(event, (Finished, Failed))]
+    assert len(terminal) == 1 and isinstance(terminal[0], Failed) and events[-1] is terminal[0]
+    assert terminal[0].error.code == (error.code if isinstance(error, SmidgenError) else "internal")
+
+
+async def test_closing_the_stream_closes_the_engines(agent_model: Make) -> None:
+    closed: list[bool] = []
+
+    class Endless(ScriptedEngine):
+        async def generate(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
+            try:
+                while True:
+                    yield TextDelta(text=f"{len(closed)} ")
+                    await asyncio.sleep(0)
+            finally:
+                closed.append(True)
+
+    stream = cast("AsyncGenerator[AgentEvent, None]", run(agent_model(Endless([])), (), said("hi")))
+    async for event in stream:
+        if isinstance(event, TextDelta):
+            break
+    await stream.aclose()
+    assert closed == [True]
+
+
+async def test_cancelling_the_task_is_not_swallowed(agent_model: Make) -> None:
+    class Slow(ScriptedEngine):
+        async def generate(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
+            await asyncio.sleep(30)
+            yield TextDelta(text="late")
+
+    task = asyncio.create_task(events_of(agent_model(Slow([])), (), said("hi")))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+WRITTEN = (
+    'calculator(expression="2*3")',
+    'calculator(expression="1/0")',
+    'lookup(word="missing")',
+    'lookup(word="cat")',
+    "lookup(",
+    "words",
+    "",
+    "x(" * 50,
+    EngineCrashed("x"),
+    ConstraintError("x"),
+)
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    script=st.lists(st.sampled_from(WRITTEN), max_size=8),
+    scores=st.fixed_dictionaries({name: st.floats(-9, 0) for name in ("calculator", "lookup", "chat")}),
+    request_text=st.sampled_from(["look up cat", "2 * 3 eggs", "hi", "1/0", "lookup(word='cat')", ""]),
+)
+async def test_any_script_ends_once_and_repeats_no_failing_call(
+    agent_model: Make, script: list[Any], scores: dict[str, float], request_text: str
+) -> None:
+    model = agent_model(ScriptedEngine(script, scores=scores))
+    events = await events_of(model, (*CALC, lookup), said(request_text))
+    terminal = [event for event in events if isinstance(event, (Finished, Failed))]
+    assert len(terminal) == 1 and events[-1] is terminal[0]
+    calls = [(event.call.name, str(event.call.arguments)) for event in events if isinstance(event, ToolCalled)]
+    assert len(calls) == len(set(calls))

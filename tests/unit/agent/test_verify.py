@@ -1,0 +1,133 @@
+"""Checks of calls and answers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smidgen.agent.plan import Attempt
+from smidgen.agent.verify import check_call, is_looping, missing_from_answer, numbers_in, schema_problems
+from smidgen.messages import JsonSchema, ToolCall, ToolSpec
+
+CALC = ToolSpec(
+    name="calculator",
+    description="Compute.",
+    parameters={
+        "type": "object",
+        "properties": {"expression": {"type": "string", "description": 'for example "12.5 * 8"'}},
+        "required": ["expression"],
+        "additionalProperties": False,
+    },
+)
+WRITE = ToolSpec(
+    name="write_file",
+    description="Write.",
+    parameters={
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "content": {"type": "string"}},
+        "required": ["path", "content"],
+    },
+)
+
+
+def check(expression: str, said: str) -> bool:
+    return check_call(ToolCall(name="calculator", arguments={"expression": expression}), CALC, "read", [said]).ok
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("80 - 15%", "a shirt costs 80 dollars and is 15% off"),
+        ("80 * (1 - 0.15)", "a shirt costs 80 dollars and is 15% off"),
+        ("80 * 0.85", "80 dollars, 15% off"),
+        ("1200 * 12", "My rent is 1,200 a month"),
+        ("3 * 12", "three dozen eggs"),
+        ("200 / 4", "two hundred between four people"),
+        ("5000 * 2", "5k twice"),
+        ("2340 * 17.5 / 100", "17.5% of 2,340"),
+    ],
+)
+def test_numbers_that_were_said_or_follow_are_grounded(expression: str, said: str) -> None:
+    assert check(expression, said)
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("80 * 0.7", "80 dollars, 15% off"),
+        ("12.5 * 8", "3 boxes with 12 eggs"),
+        ("12.5 * 8", "12.5 boxes"),
+        ("41 + 1", "hi"),
+    ],
+)
+def test_invented_numbers_and_copied_examples_are_not(expression: str, said: str) -> None:
+    assert not check(expression, said)
+
+
+def test_a_copied_example_is_fine_if_it_was_said() -> None:
+    assert check("12.5 * 8", "what is 12.5 * 8")
+
+
+def test_a_call_with_side_effects_names_something_that_was_said() -> None:
+    call = ToolCall(name="write_file", arguments={"path": "rain.txt", "content": "Drops."})
+    assert not check_call(call, WRITE, "write", ["Write a haiku about rain"]).ok
+    assert check_call(call, WRITE, "write", ["Write a haiku to Rain.txt"]).ok
+
+
+@pytest.mark.parametrize(
+    ("value", "schema", "fine"),
+    [
+        ({"a": 1}, {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, True),
+        ({}, {"type": "object", "properties": {}, "required": ["a"]}, False),
+        ({"b": 1}, {"type": "object", "properties": {}, "additionalProperties": False}, False),
+        (True, {"type": "integer"}, False),
+        (1, {"type": "number"}, True),
+        (1.5, {"type": "integer"}, False),
+        (float("nan"), {"type": "number"}, False),
+        ("x", {"enum": ["x", "y"]}, True),
+        ("z", {"enum": ["x", "y"]}, False),
+        (5, {"type": "integer", "maximum": 4}, False),
+        (5, {"type": "integer", "exclusiveMinimum": 5}, False),
+        ("abc", {"type": "string", "maxLength": 2}, False),
+        ([1, "2"], {"type": "array", "items": {"type": "integer"}}, False),
+        ([1], {"type": "array", "minItems": 2}, False),
+        (None, {"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
+        (1, {"anyOf": [{"type": "string"}, {"type": "null"}]}, False),
+        (None, {"type": ["string", "null"]}, True),
+    ],
+)
+def test_schemas_are_checked(value: Any, schema: JsonSchema, fine: bool) -> None:
+    assert (not list(schema_problems(value, schema, ""))) is fine
+
+
+def test_numbers_are_read_in_digits_and_words() -> None:
+    assert {Decimal(2340), Decimal("17.5")} <= set(numbers_in("17.5% of 2,340"))
+    assert Decimal(200) in set(numbers_in("two hundred"))
+    assert Decimal(25) in set(numbers_in("twenty five"))
+    assert Decimal(3000) in set(numbers_in("3k"))
+
+
+def test_an_answer_holds_the_number_it_rests_on() -> None:
+    attempt = Attempt(call=ToolCall(name="calculator", arguments={}), ok=True, text="1+1*3,000 = 3001")
+    assert missing_from_answer("You pay 3,001 dollars.", attempt) == ""
+    assert missing_from_answer("You pay 3000 dollars.", attempt) == attempt.text
+    assert missing_from_answer("whatever", Attempt(call=attempt.call, ok=True, text="x" * 300)) == ""
+
+
+def test_endless_repetition_is_seen_and_ordinary_text_is_not() -> None:
+    assert is_looping("I like it. " * 20)
+    assert is_looping("abc" * 100)
+    assert not is_looping("-" * 80 + "\n")
+    assert not is_looping("The cat sat on the mat, and the dog sat on the log. Then both slept until noon.")
+    assert not is_looping("1. a\n2. b\n3. c\n4. d\n5. e\n6. f\n7. g\n8. h\n9. i\n10. j\n11. k\n12. l\n13. m\n14. n\n")
+
+
+@given(st.text(max_size=300))
+def test_checks_never_raise(text: str) -> None:
+    is_looping(text)
+    list(numbers_in(text))
+    check_call(ToolCall(name="calculator", arguments={"expression": text}), CALC, "read", [text])
