@@ -84,8 +84,8 @@ def tracked_files() -> list[Path]:
     return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
-# Spelled in pieces, so that this file does not find itself. Folders that only one machine has.
-MACHINE_PATH = re.compile("|".join((r"/ro" r"ot/", r"/wo" r"rk/", r"/ho" r"me/\w+/", r"/Us" r"ers/\w+/")))
+# Folders that only one machine has. A group stands before each name, so that this file does not find itself.
+MACHINE_PATH = re.compile(r"/(?:root|work)/|/(?:home|Users)/\w+/")
 PLACEHOLDERS = re.compile(r"/(home|Users)/(you|me|user|someone|somebody|USER|name)\b")
 
 
@@ -93,9 +93,13 @@ def machine_paths(text: str) -> list[str]:
     return MACHINE_PATH.findall(PLACEHOLDERS.sub("", text))
 
 
-def test_the_search_for_machine_paths_finds_them() -> None:
-    assert machine_paths("see /home/anna/models") and machine_paths("cd /work/x")
-    assert not machine_paths("/home/you/models and /tmp itself")
+@pytest.mark.parametrize("folder", ["root", "work", "home/anna", "Users/anna"])
+def test_the_search_for_machine_paths_finds_them(folder: str) -> None:
+    assert machine_paths(f"see /{folder}/models")
+
+
+def test_the_search_for_machine_paths_lets_placeholders_pass() -> None:
+    assert not machine_paths(f"models in /{'home'}/you/models, /var/cache/x")
 
 
 def test_no_tracked_file_names_a_path_of_somebodys_machine() -> None:
