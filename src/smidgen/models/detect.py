@@ -208,6 +208,14 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     tool_markers: tuple[str, ...]
 
     @property
+    def bos_text(self) -> str:
+        return self.bos.text if self.bos else ""
+
+    @property
+    def eos_text(self) -> str:
+        return self.eos.text if self.eos else ""
+
+    @property
     def can_rewind(self) -> bool:
         """Whether single positions can be dropped from its memory, given full cells for windowed layers."""
         return not (self.is_recurrent or self.is_hybrid)

@@ -169,7 +169,6 @@ class _Rewriter(NodeTransformer):
             operand.expr = _apply("measured_", operand.expr)
         return node
 
-
     def visit_Pair(self, node: nodes.Pair, *args: Any, **kwargs: Any) -> nodes.Node:  # noqa: N802
         self.generic_visit(node, *args, **kwargs)
         node.key = _apply("measured_", node.key)
@@ -235,9 +234,20 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        if isinstance(getattr(value, "__self__", None), str) and value.__name__ in ("format", "format_map"):
-            raise TemplateLimit("the method 'format' of texts isn't allowed")
-        return None
+        """`format` with plain fields only: no attributes, no widths."""
+        text = getattr(value, "__self__", None)
+        if not isinstance(text, str) or value.__name__ not in ("format", "format_map"):
+            return None
+        fields = re.findall(r"\{[^{}]*\}", text)
+        if value.__name__ == "format_map" or not all(re.fullmatch(r"\{\w*\}", field) for field in fields):
+            raise TemplateLimit("that text format isn't allowed")
+
+        def formatted(*args: Any, **kwargs: Any) -> str:
+            meter = _current()
+            meter.allow(len(text) + len(fields) * meter.measure(*args, *kwargs.values()))
+            return text.format(*args, **kwargs)
+
+        return formatted
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, tuple):

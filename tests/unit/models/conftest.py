@@ -1,11 +1,17 @@
 """A small writer of GGUF files, good and bad, and a tiny valid model to start from."""
 
+import contextlib
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from smidgen.errors import SmidgenError
+from smidgen.models.catalog import builtin
+from smidgen.models.library import Library
 
 CODES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
@@ -154,14 +160,14 @@ def saved(tmp_path: Path) -> Callable[[bytes | GgufFile], Path]:
 
 @pytest.fixture(scope="session")
 def real_models() -> dict[str, Path]:
-    """Model files named in SMIDGEN_TEST_MODELS (folders or files, separated as in PATH), by file name; may be empty."""
-    import os
-
+    """Real model files by the catalogue's file names: those in the user's store, and those in the folders that
+    SMIDGEN_TEST_MODELS lists. May be empty."""
     found: dict[str, Path] = {}
-    for entry in os.environ.get("SMIDGEN_TEST_MODELS", "").split(os.pathsep):
-        path = Path(entry)
-        if entry and path.is_file():
-            found[path.name] = path
-        elif entry and path.is_dir():
-            found.update((file.name, file) for file in sorted(path.glob("*.gguf")))
+    for folder in os.environ.get("SMIDGEN_TEST_MODELS", "").split(os.pathsep):
+        if folder:
+            found.update((file.name, file) for file in sorted(Path(folder).glob("*.gguf")))
+    library = Library()
+    for entry in builtin().models:
+        with contextlib.suppress(SmidgenError):
+            found.setdefault(entry.file, Path(library.resolve(entry.name).path))
     return found

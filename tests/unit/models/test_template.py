@@ -239,7 +239,7 @@ def test_marks_that_were_made_up_are_noticed() -> None:
 
 def real(real_models, name: str) -> ChatTemplate:
     if name not in real_models:
-        pytest.skip("SMIDGEN_TEST_MODELS has no such file")
+        pytest.skip("this model isn't on this computer: smidgen models pull")
     facts = detect(read(real_models[name]))
     bos, eos = facts.bos.text if facts.bos else "", facts.eos.text if facts.eos else ""
     return ChatTemplate(facts.template, bos=bos, eos=eos, control_texts=facts.control_texts, fallback=FORMATS["gemma"])

@@ -71,6 +71,12 @@ HOSTILE = {
     "a wide format": "{{ '%1000000000d' % 1 }}",
     "a starred format": "{{ '%*d' % (1000000000, 1) }}",
     "the method format": "{{ '{:>1000000000}'.format(1) }}",
+    "the method format with an attribute": "{{ '{0.__class__}'.format(1) }}",
+    "the method format with a nested width": "{{ '{:{}}'.format(1, 1000000000) }}",
+    "the method format_map": "{{ '{a}'.format_map({'a': 1}) }}",
+    "doubling by the method format": (
+        "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = '{0}{0}'.format(n.x) %}{% endfor %}"
+    ),
     "the method center": "{{ 'a'.center(1000000000) }}",
     "the method zfill": "{{ 'a'.zfill(1000000000) }}",
     "the method expandtabs": "{{ '\t'.expandtabs(1000000000) }}",
@@ -115,6 +121,7 @@ def test_a_hostile_template_is_refused_in_bounded_time(name: str) -> None:
 
 
 HARMLESS = {
+    "{{ '{}-{a}'.format(1, a='b') }}": "1-b",
     "{{ [''] | map(attribute='__class__') | list }}": "[Undefined]",
     "{{ 'a' ~ 1 ~ none }}": "a1None",
     "{{ 1 + 2 }}{{ 'a' + 'b' }}{{ [1] + [2] }}": "3ab[1, 2]",
