@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -15,21 +15,22 @@ from smidgen.events import Finished
 from smidgen.messages import Message
 from smidgen.models import gguf
 from smidgen.models.detect import detect
+from smidgen.models.library import ModelFile
 from smidgen.models.profiles import profile_for
 from smidgen.models.template import ChatTemplate
 from smidgen.tools.builtin import builtin_tools
-from smidgen.wire import LoadOptions
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
+NAME = "qwen2.5-coder-0.5b"
+
+
 @pytest.fixture
-async def model() -> AsyncIterator[AgentModel]:
-    """The file is named by SMIDGEN_TEST_TOOL_MODEL: Qwen2.5-Coder-0.5B-Instruct or better."""
-    path = os.environ.get("SMIDGEN_TEST_TOOL_MODEL", "")
-    if not path:
-        pytest.skip("SMIDGEN_TEST_TOOL_MODEL names no model file")
-    facts = detect(gguf.read(path))
+async def model(
+    model_file: Callable[[str], ModelFile], open_engine: Callable[..., AbstractAsyncContextManager[LocalEngine]]
+) -> AsyncIterator[AgentModel]:
+    facts = detect(gguf.read(model_file(NAME).path))
     profile = profile_for(facts)
     template = ChatTemplate(
         facts.template,
@@ -39,12 +40,8 @@ async def model() -> AsyncIterator[AgentModel]:
         fallback=profile.fallback,
         system=profile.system,
     )
-    engine = LocalEngine("model", LoadOptions(path=path, context=4096, threads=os.cpu_count() or 1))
-    try:
-        await engine.open()
-        yield AgentModel(name="model", engine=engine, profile=profile, template=template, info=engine.info)
-    finally:
-        await engine.aclose()
+    async with open_engine(NAME, context=4096) as engine:
+        yield AgentModel(name=NAME, engine=engine, profile=profile, template=template, info=engine.info)
 
 
 async def test_everyday_requests(model: AgentModel, tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ class Performer:
         self._answering = self.state.strategy
         messages = self._history
         if action.attempt is not None:
-            messages = prompts.answer_messages(self._history, action.attempt, self._dialect)
+            messages = prompts.answer_messages(self._history, action.attempt)
         messages = prompts.spelled(messages, self._dialect)
         fitted = await fit(self._model, messages, self._settings.max_tokens)
         if fitted.dropped:

@@ -79,7 +79,12 @@ def without_examples(spec: ToolSpec) -> ToolSpec:
     return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
-def answer_messages(history: Sequence[Message], attempt: Attempt, dialect: Dialect) -> tuple[Message, ...]:
-    """The prompt that puts a tool's result into words: the request once more, and the result as data."""
-    called = Message(role="assistant", content=dialect.write_call(attempt.call))
-    return (*history, called, dialect.write_result(attempt.call.name, attempt.text))
+def answer_messages(history: Sequence[Message], attempt: Attempt) -> tuple[Message, ...]:
+    """The prompt that puts a tool's result into words: the result as data, then the request. The call itself isn't
+    shown, or small models write another one instead of an answer."""
+    last = max(index for index, turn in enumerate(history) if turn.role == "user")
+    asked = (
+        f"{attempt.call.name} returned this data:\n---\n{attempt.text.strip()}\n---\n\n"
+        f"Answer from the data, in a sentence or two: {history[last].content}"
+    )
+    return (*history[:last], Message(role="user", content=asked))

@@ -68,6 +68,12 @@ _READ = re.compile(
     r"(?:contents?\s+of\s+)?(?:the\s+)?(?:file\s+)?[`'\"]?(?P<path>[\w\-./]*\w\.\w{1,8})[`'\"]?(?:\s+say)?$",
     re.IGNORECASE,
 )
+_SEARCH = re.compile(
+    r"^(?:(?:which|what)\s+files?\s+(?:mentions?|contains?|has|have|talks?\s+about|says?)"
+    r"|(?:search|look|grep)\s+(?:the\s+files\s+|in\s+the\s+files\s+)?for|find\s+the\s+files?\s+(?:that|which)\s+(?:mention|contain)s?)"
+    r"\s+(?:the\s+word\s+)?[`'\"]?(?P<text>[^`'\"]+?)[`'\"]?(?:\s+in\s+(?:the|my|all)\s+files)?$",
+    re.IGNORECASE,
+)
 _COMMAND = re.compile(r"^/?(?P<name>[a-z]\w*)\s*:\s*(?P<rest>\S.*)$", re.IGNORECASE)
 _PREFIXES = {"calc": ("calculator", "expression"), "read": ("read_file", "path"), "search": ("search_files", "text")}
 
@@ -190,6 +196,11 @@ def _read_file(text: str) -> tuple[str, dict[str, str]] | None:
     return ("read_file", {"path": found["path"]}) if found else None
 
 
+def _search_files(text: str) -> tuple[str, dict[str, str]] | None:
+    found = _SEARCH.match(text)
+    return ("search_files", {"text": found["text"]}) if found else None
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("a command", _command),
     ("plain arithmetic", _arithmetic),
@@ -198,4 +209,5 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("days between dates", _days_between),
     ("a wish to see the files", _list_files),
     ("a file named to be read", _read_file),
+    ("a search in files", _search_files),
 )

@@ -74,9 +74,9 @@ def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
     known = set(numbers_in(text))
     properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
     for name, value in call.arguments.items():
-        if isinstance(value, str) and value in examples_of(properties.get(name, {})) and value not in text:
-            if any(number not in known for number in numbers_in_value(value)):
-                return value
+        is_example = isinstance(value, str) and value in examples_of(properties.get(name, {})) and value not in text
+        if is_example and any(number not in known for number in numbers_in_value(value)):
+            return str(value)
     return ""
 
 

@@ -51,6 +51,9 @@ TOOLS = (
         ("ls docs", "list_files", {"folder": "docs"}),
         ("What's in notes.txt?", "read_file", {"path": "notes.txt"}),
         ("Show me the contents of docs/plan.md", "read_file", {"path": "docs/plan.md"}),
+        ("How many days until Christmas 2026?", "days_between", {"start": "today", "end": "Christmas 2026"}),
+        ("Which file mentions milk?", "search_files", {"text": "milk"}),
+        ("search for 'buy milk' in my files", "search_files", {"text": "buy milk"}),
         ("search: buy milk", "search_files", {"text": "buy milk"}),
     ],
 )
@@ -64,7 +67,8 @@ def test_plain_requests_become_calls(request_text: str, name: str, arguments: di
     "request_text",
     ["hi", "What is love?", "Who wrote Hamlet?", "Write a haiku about rain", "what is 9/11?", "555-1234", "2026-12-25",
      "what is 5", "If a shirt costs 80 dollars and is 15% off, what do I pay?", "list the files that mention milk",
-     "open source.", "In 5 minutes", "How many days until Christmas?", "what is the time complexity of quicksort?",
+     "open source.", "In 5 minutes", "How many days until spring?", "find TODO",
+     "what is the time complexity of quicksort?",
      "What day is best for planting?", "Explain list(range(3))", "note: buy 2 + 2 apples", "", "?" * 400],
 )  # fmt: skip
 def test_what_could_mean_something_else_is_left_to_the_model(request_text: str) -> None:

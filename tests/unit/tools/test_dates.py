@@ -36,13 +36,18 @@ async def use(name: str, **arguments: Any) -> ToolOutcome:
         ("monday", "2026-11-30"),
         ("last friday", "2026-11-20"),
         ("last monday", "2026-11-16"),
+        ("Christmas", "2026-12-25"),
+        ("New Year's Day", "2027-01-01"),
+        ("christmas 2030", "2030-12-25"),
     ],
 )
 def test_usual_ways_to_write_a_date_are_read(text: str, expected: str) -> None:
     assert parse_date(text, lambda: NOON).isoformat() == expected
 
 
-@pytest.mark.parametrize("text", ["03/04/2026", "banana", "", "2026-02-30", "2026-W60", "99999999999999"])
+@pytest.mark.parametrize(
+    "text", ["03/04/2026", "banana", "", "2026-02-30", "2026-W60", "christmas 0000", "99999999999999"]
+)
 def test_what_is_no_date_or_has_two_readings_is_refused(text: str) -> None:
     with pytest.raises(BadArguments):
         parse_date(text, lambda: NOON)

@@ -17,6 +17,17 @@ Unit = Literal["days", "weeks", "months", "years"]
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _RELATIVE = {"today": 0, "now": 0, "tomorrow": 1, "yesterday": -1}
+_HOLIDAYS = {
+    "new year": (1, 1),
+    "new years day": (1, 1),
+    "valentines day": (2, 14),
+    "halloween": (10, 31),
+    "christmas eve": (12, 24),
+    "christmas": (12, 25),
+    "christmas day": (12, 25),
+    "new years eve": (12, 31),
+}
+"""Those that fall on the same date each year."""
 _ISO_WEEK = re.compile(r"(\d{4})-?W(\d{2})(?:-?([1-7]))?", re.IGNORECASE)
 _SLASHES = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{2,4})")
 
@@ -27,7 +38,8 @@ def system_clock() -> dt.datetime:
 
 def parse_date(text: str, clock: Clock = system_clock) -> dt.date:
     """ISO dates and weeks, "today", "tomorrow", "yesterday", weekday names (the next such day, "last friday" the one
-    before), "25 December 2026", "Dec 25" (this year). Day and month as numbers only where one reading is possible.
+    before), "25 December 2026", "Dec 25" (this year), "Christmas". Day and month as numbers only where one
+    reading is possible.
 
     Raises BadArguments with what was wrong.
     """
@@ -44,6 +56,9 @@ def parse_date(text: str, clock: Clock = system_clock) -> dt.date:
             return dt.date.fromisocalendar(int(week[1]), int(week[2]), int(week[3] or 1))
         except ValueError as error:
             raise BadArguments(f"{text!r} is not a date: {error}.") from None
+    holiday = re.fullmatch(r"([a-z ]+?)(?:,? (\d{4}))?", lower.replace("'", "").replace("’", ""))
+    if holiday and holiday[1] in _HOLIDAYS:
+        return _holiday(_HOLIDAYS[holiday[1]], int(holiday[2]) if holiday[2] else None, today)
     named = re.fullmatch(r"(?:(next|last|this|on)\s+)?([a-z]+)", lower)
     if named and named[2].title() in WEEKDAYS:
         ahead = (WEEKDAYS.index(named[2].title()) - today.weekday()) % 7
@@ -64,6 +79,14 @@ def parse_date(text: str, clock: Clock = system_clock) -> dt.date:
         return parser.parse(written, default=start, dayfirst=day_first).date()
     except (ValueError, OverflowError, TypeError):
         raise BadArguments(f"{text!r} is not a date.", hint="Write it as in 2026-12-25.") from None
+
+
+def _holiday(day: tuple[int, int], year: int | None, today: dt.date) -> dt.date:
+    """In that year; without one the next to come, today included."""
+    if year == 0:
+        raise BadArguments("There is no year 0.")
+    found = dt.date(year or today.year, *day)
+    return found if year or found >= today else found.replace(year=today.year + 1)
 
 
 def _zone(name: str) -> dt.tzinfo | None:
