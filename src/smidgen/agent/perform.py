@@ -260,7 +260,8 @@ class Performer:
                     match event:
                         case Generated():
                             self._account(event)
-                            text = event.text
+                            # A call that was cut off could be read leniently, but must not be made.
+                            text = event.text if event.finish_reason == "stop" else ""
                         case Failed():
                             raise event.error.to_exception()
                         case Notice() | Resumed():

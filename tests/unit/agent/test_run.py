@@ -207,6 +207,14 @@ async def test_a_silent_model_leads_to_an_honest_refusal(agent_model: Make) -> N
     assert end.strategy == "refusal" and "empty" in end.text
 
 
+async def test_a_call_that_was_cut_off_is_not_made(agent_model: Make) -> None:
+    cut = f'lookup(word="{"x" * 600}'
+    engine = ScriptedEngine([cut, cut, cut, cut, "Words."], scores={"lookup": -0.1, "chat": -3.0})
+    events = await events_of(agent_model(engine), (lookup,), said("look up " + "x" * 600))
+    assert end_of(events).text == "Words."
+    assert not [event for event in events if isinstance(event, ToolCalled)]
+
+
 async def test_earlier_calls_are_told_in_the_dialect(agent_model: Make) -> None:
     call = ToolCall(name="lookup", arguments={"word": "cat"}, id="c1")
     history = [
