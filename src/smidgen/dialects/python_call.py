@@ -18,6 +18,8 @@ from smidgen.messages import Constraint, JsonSchema, Message, ToolCall, ToolSpec
 name = "python_call"
 
 MAX_CALLS = 32
+MAX_UNCLOSED = 8
+"""Starts of calls without an end that are looked into: a cut-off text has one, a hostile one thousands."""
 _CALL = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_]\w{0,127})\(")
 _TYPES = {
     "string": "str",
@@ -96,7 +98,7 @@ def parse(text: str, tools: Sequence[ToolSpec]) -> Parsed:
     known = {tool.name for tool in tools}
     calls: list[ToolCall] = []
     rest: list[str] = []
-    position = 0
+    position = unclosed = 0
     for match in _CALL.finditer(text):
         if match.start() < position or len(calls) == MAX_CALLS:
             continue
@@ -105,6 +107,9 @@ def parse(text: str, tools: Sequence[ToolSpec]) -> Parsed:
         end = end_of_value(text, match.end() - 1)
         source = text[match.start() : end] if end else text[match.start() :].split("```")[0].rstrip()
         if end is None:
+            unclosed += 1
+            if unclosed > MAX_UNCLOSED:
+                break
             source += closers(source)
         if match["name"] not in known and any(inner["name"] in known for inner in _CALL.finditer(source)):
             continue

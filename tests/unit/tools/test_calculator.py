@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.tools.builtin.arithmetic import MAX_LENGTH, ArithmeticProblem, compute
+from smidgen.tools.builtin.arithmetic import MAX_LENGTH, compute
 from smidgen.tools.builtin.calculator import calculator, format_number, format_value
+from smidgen.tools.builtin.quantity import ArithmeticProblem
 
 
 def say(expression: str) -> str:

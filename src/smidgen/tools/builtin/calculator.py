@@ -6,7 +6,8 @@ import decimal
 from decimal import Decimal
 
 from smidgen.tools import ToolOutcome
-from smidgen.tools.builtin.arithmetic import PRECISION, Computed, compute
+from smidgen.tools.builtin.arithmetic import Computed, compute
+from smidgen.tools.builtin.quantity import PRECISION
 from smidgen.tools.function import FunctionTool, tool
 
 SIGNIFICANT_DIGITS = 12

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from smidgen.tools.builtin.arithmetic import ArithmeticProblem, Value
+from smidgen.tools.builtin.quantity import ArithmeticProblem, Value
 
 _EVERYDAY = {
     "f": "degF",
