@@ -23,9 +23,11 @@ LIBRARY_VERSION_FILE = "llama_cpp_python"
 def _load() -> Any:
     # On abort ggml forks a debugger that prints to stdout and takes a second (docs: 3-engine traps).
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-    # OpenMP threads that spin at every barrier starve each other as soon as anything else runs on the machine: 100
-    # tokens took 28 to 43 s beside other programs, 3.1 to 3.6 s with sleeping waits (docs/performance.md).
+    # OpenMP threads that spin at every barrier starve each other as soon as anything else runs on the machine (100
+    # tokens took 28 to 43 s beside other programs, against 5 s so); threads that sleep at once lose half the speed on
+    # an idle one. A short spin, then sleep, costs nothing measurable on either: docs/performance.md.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if "llama_cpp" not in sys.modules:
         spec = importlib.util.find_spec("llama_cpp")
         if spec is None or not spec.submodule_search_locations:
