@@ -133,6 +133,61 @@ async def test_special_files_neither_block_nor_open(files: Files, root: Path) ->
     assert (await use(files, "search_files", text="milk")).ok
 
 
+async def test_a_search_looks_into_the_whole_of_a_large_file(files: Files, root: Path) -> None:
+    (root / "log.txt").write_text("line\n" * 400_000 + "the needle\n" + "x" * 200_000 + "far off a needle" + "y" * 500)
+    found = await use(files, "search_files", text="needle")
+    assert [(match["path"], match["line"]) for match in found.value] == [("log.txt", 400_001), ("log.txt", 400_002)]
+    assert "far off a needle" in found.value[1]["text"] and found.value[1]["text"].endswith("…")
+
+
+@pytest.mark.parametrize("before", range(64 * 1024 - 12, 64 * 1024 + 2))
+async def test_a_text_across_two_pieces_of_a_line_is_found_once(files: Files, root: Path, before: int) -> None:
+    (root / "line.txt").write_text("x" * before + "wörd ünd" + "x" * 100)
+    assert len((await use(files, "search_files", text="wörd ünd")).value) == 1
+
+
+async def test_whatever_a_search_leaves_out_is_told(files: Files, root: Path) -> None:
+    (root / ".git").mkdir()
+    (root / ".git" / "config").write_text("milk")
+    (root / "/".join("d" * 13)).mkdir(parents=True)
+    (root / "image.bin").write_bytes(b"milk\0")
+    (root / "link").symlink_to(root / "notes.txt")
+    found = await use(files, "search_files", text="milk")
+    assert len(found.value) == 2
+    for told in ("hidden folders", ".git", "12 deep", "/".join("d" * 13), "image.bin", "link"):
+        assert told in found.text
+    assert len((await use(files, "search_files", text="milk", folder=".git")).value) == 1
+    assert "that was searched" in (await use(files, "search_files", text="nowhere")).text
+
+
+async def test_a_search_that_stops_early_says_where(files: Files, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "many.txt").write_text("milk\n" * 60)
+    found = await use(files, "search_files", text="milk")
+    assert len(found.value) == 50 and "stopped after 50 matches" in found.text
+    monkeypatch.setattr("smidgen.tools.builtin.search.MAX_SCANNED", 100)
+    found = await use(files, "search_files", text="milk")
+    assert "stopped at many.txt after 100 bytes" in found.text
+
+
+async def test_a_folder_that_fails_is_noted_and_the_search_goes_on(
+    files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = Workspace.entries
+
+    def failing(self: Workspace, parts: tuple[str, ...]) -> list[tuple[str, bool, bool]]:
+        if parts == ("docs",):
+            raise ToolFailed("There is no 'docs' in the folder.")
+        return entries(self, parts)
+
+    monkeypatch.setattr(Workspace, "entries", failing)
+    (root / "last").mkdir()
+    (root / "last" / "list.txt").write_text("milk\n")
+    found = await use(files, "search_files", text="milk")
+    assert [match["path"] for match in found.value] == ["notes.txt", "last/list.txt"]
+    assert "could not be read: docs" in found.text
+    assert not (await use(files, "search_files", text="milk", folder="docs")).ok
+
+
 async def test_binary_huge_and_badly_named_files_are_said(files: Files, root: Path) -> None:
     (root / "image.bin").write_bytes(b"\x89PNG\0\0\0")
     assert "binary" in (await use(files, "read_file", path="image.bin")).text

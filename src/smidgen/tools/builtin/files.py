@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from smidgen.errors import ToolFailed
 from smidgen.tools import ToolOutcome
 from smidgen.tools.builtin.confined import Workspace, components
+from smidgen.tools.builtin.search import MAX_SCANNED, Search, shown
 from smidgen.tools.function import BadArguments, FunctionTool, tool
 
 MAX_READ = 64 * 1024
-MAX_SCANNED = 64 * 1024 * 1024
 MAX_WRITE = 1024 * 1024
 MAX_LISTED = 200
-MAX_MATCHES = 50
-MAX_LINE = 300
-SEARCH_SECONDS = 5.0
-SEARCH_DEPTH = 12
 
 
 def file_tools(root: str | Path) -> tuple[FunctionTool, ...]:
@@ -69,16 +63,11 @@ def file_tools(root: str | Path) -> tuple[FunctionTool, ...]:
         wanted = text.strip().lower()
         if not wanted:
             raise BadArguments("Say which text to look for.")
-        matches: list[dict[str, object]] = []
-        notes: list[str] = []
-        for match in _search(workspace, wanted, components(folder), notes):
-            matches.append(match)
-            if len(matches) == MAX_MATCHES:
-                notes.append(f"stopped after {MAX_MATCHES} matches")
-                break
+        search = Search(workspace, wanted)
+        matches = search.run(components(folder))
         lines = [f"{match['path']}:{match['line']}: {match['text']}" for match in matches]
-        lines = lines or [f"No file contains {text!r}."]
-        lines += [f"[{note}]" for note in notes]
+        lines = lines or [f"No file {'that was searched ' if search.notes else ''}contains {text!r}."]
+        lines += [f"[{note}]" for note in search.notes]
         said = "\n".join(lines)
         return ToolOutcome(ok=True, value=matches, text=said, answer=said)
 
@@ -98,12 +87,6 @@ def file_tools(root: str | Path) -> tuple[FunctionTool, ...]:
         return ToolOutcome(ok=True, value={"path": path, "bytes": len(data), "new": new}, text=said, answer=said)
 
     return list_files, read_file, search_files, write_file
-
-
-def shown(name: str) -> str:
-    """A file name as text: bytes that aren't UTF-8 and control characters are replaced."""
-    text = os.fsencode(name).decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _read_lines(workspace: Workspace, path: str, first: int, last: int | None) -> tuple[str, str]:
@@ -134,31 +117,3 @@ def _read_lines(workspace: Workspace, path: str, first: int, last: int | None) -
     if scanned > MAX_SCANNED:
         return text, f"\n[cut: only the first {MAX_SCANNED} bytes were looked at]"
     return text, ""
-
-
-def _search(workspace: Workspace, wanted: str, start: tuple[str, ...], notes: list[str]) -> Iterator[dict[str, object]]:
-    end = time.monotonic() + SEARCH_SECONDS
-    pending = [start]
-    scanned = 0
-    while pending:
-        parts = pending.pop(0)
-        for name, is_folder, is_file in workspace.entries(parts):
-            if time.monotonic() > end or scanned > MAX_SCANNED:
-                notes.append("stopped early: too much to search; name a folder")
-                return
-            path = "/".join((*parts, name))
-            if is_folder and not name.startswith(".") and len(parts) < SEARCH_DEPTH:
-                pending.append((*parts, name))
-            elif is_file:
-                try:
-                    with workspace.file(path) as file:
-                        data = os.read(file, MAX_WRITE)
-                except ToolFailed as error:
-                    notes.append(f"skipped {shown(path)}: {error.message}")
-                    continue
-                scanned += len(data)
-                if b"\0" in data[:4096]:
-                    continue
-                for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-                    if wanted in line.lower():
-                        yield {"path": shown(path), "line": number, "text": line.strip()[:MAX_LINE]}
