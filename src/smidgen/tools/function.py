@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import typing
@@ -15,6 +14,7 @@ from smidgen.messages import ToolSpec
 from smidgen.tools import Effect, Fault, ToolOutcome
 from smidgen.tools.docstring import read_docstring
 from smidgen.tools.schema import flatten
+from smidgen.tools.threads import in_daemon_thread
 
 Answer = str | Callable[[Any, Mapping[str, Any]], str]
 """A format string over the arguments and `value`, or a function of (value, arguments): the result said to the user."""
@@ -25,8 +25,8 @@ _LONGEST_ERROR = 500
 class FunctionTool:
     """Arguments are validated and converted by pydantic; what the function raises becomes an outcome that failed.
 
-    A plain function runs in a thread, so that the event loop goes on; such a thread can't be interrupted. The function
-    itself stays callable through the tool.
+    A plain function runs in a thread of its own, so that the event loop goes on; such a thread can't be interrupted,
+    but doesn't keep the process from exiting. The function itself stays callable through the tool.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class FunctionTool:
             if inspect.iscoroutinefunction(self.function):
                 value = await self.function(**values)
             else:
-                value = await asyncio.to_thread(self.function, **values)
+                value = await in_daemon_thread(self.function, **values)
                 if inspect.isawaitable(value):
                     value = await value
         except BadArguments as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import enum
+import subprocess
+import sys
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -178,6 +181,47 @@ async def test_a_write_asks_and_only_yes_lets_it_run() -> None:
 async def test_a_slow_call_is_given_up() -> None:
     outcome = await TimeLimited(shout, 0.05).call({"text": "a" * 100})
     assert not outcome.ok and "longer than 0.05 s" in outcome.text
+
+
+GIVEN_UP = """
+import asyncio, threading
+from smidgen.tools.function import tool
+from smidgen.tools.wrappers import TimeLimited
+
+@tool
+def hang() -> str:
+    "Never come back."
+    threading.Event().wait()
+    return ""
+
+print(asyncio.run(TimeLimited(hang, 0.05).call({})).text)
+"""
+
+
+def test_a_plain_function_that_was_given_up_does_not_keep_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVEN_UP], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and "was given up" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("ending", [SystemExit(3), KeyboardInterrupt(), StopIteration("x"), ValueError("x")])
+async def test_a_plain_function_ends_nothing_but_its_call(ending: BaseException) -> None:
+    def leave() -> None:
+        """Leave."""
+        raise ending
+
+    outcome = await tool(leave).call({})
+    assert not outcome.ok and type(ending).__name__ in outcome.text
+
+
+async def test_a_plain_function_sees_the_context_of_its_caller() -> None:
+    name = contextvars.ContextVar[str]("name")
+    name.set("here")
+
+    def read() -> str:
+        """Read."""
+        return name.get()
+
+    assert (await tool(read).call({})).value == "here"
 
 
 async def test_a_large_result_is_cut_and_the_cut_is_told() -> None:
