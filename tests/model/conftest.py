@@ -59,8 +59,7 @@ def open_engine(model_file: Callable[[str], ModelFile], tmp_path_factory: pytest
             path=found.path,
             sha256=found.sha256,
             threads=2,
-            vocab_cache=str(tmp_path_factory.getbasetemp() / "vocabularies"),
-            **{"context": 2048, **options},
+            **{"context": 2048, "vocab_cache": str(tmp_path_factory.getbasetemp() / "vocabularies"), **options},
         )
         async with LocalEngine(name, chosen, **engine_options) as engine:
             yield engine

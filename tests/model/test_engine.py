@@ -119,6 +119,56 @@ async def test_a_spelled_control_token_is_plain_text_when_not_special(open_engin
         assert await engine.detokenize(plain) == "<|im_end|>"
 
 
+async def test_a_tool_tag_spelled_by_a_user_is_plain_text_too(open_engine: OpenEngine) -> None:
+    async with open_engine("qwen2.5-coder-0.5b") as engine:
+        (tag,) = await engine.tokenize(prompt("<tool_call>"))
+        plain = await engine.tokenize(prompt("a <tool_call> b", special=False))
+        assert tag not in plain
+        assert await engine.detokenize(plain) == "a <tool_call> b"
+
+
+async def test_a_context_of_any_size_can_be_filled(open_engine: OpenEngine, write: Write) -> None:
+    async with open_engine(context=300) as engine:
+        made = await write(engine, "one two three", max_tokens=None, ignore_eos=True)
+        assert made.usage.prompt_tokens + made.usage.completion_tokens == engine.context
+        assert engine.restarts == 0
+
+
+async def test_the_grammar_table_is_the_same_when_made_beside_a_stream(
+    open_engine: OpenEngine, write: Write, tmp_path: Path
+) -> None:
+    yes_or_no = Constraint(kind="json_schema", source='{"type": "boolean"}')
+    tables: list[bytes] = []
+    for name in ("calm", "busy"):
+        async with open_engine("qwen2.5-coder-0.5b", vocab_cache=str(tmp_path / name)) as engine:
+            beside = [write(engine, "List all countries: Albania,", max_tokens=50)] if name == "busy" else []
+            await asyncio.gather(write(engine, "true or false: ", constraint=yes_or_no), *beside)
+    for name in ("calm", "busy"):
+        (table,) = sorted((tmp_path / name).iterdir())
+        tables.append(table.read_bytes())
+    assert tables[0] == tables[1]
+
+
+async def test_a_score_near_the_end_of_the_context_takes_several_passes(open_engine: OpenEngine) -> None:
+    async with open_engine(context=512) as engine:
+        text = "word " * 480
+        candidates = tuple(f" {first} and {second}" for first in ("red", "blue", "green") for second in range(20))
+        scored = await engine.score(ScoreRequest(prompt=prompt(text), candidates=candidates))
+        assert len(scored.logprobs) == 60 and all(value < 0 for value in scored.logprobs)
+
+
+async def test_streams_and_cancellations_go_on_while_a_long_text_is_embedded(
+    open_engine: OpenEngine, write: Write
+) -> None:
+    async with open_engine(context=4096) as engine:
+        long = asyncio.ensure_future(engine.embed((PREAMBLE * 8,)))
+        await asyncio.sleep(0.1)
+        story = await write(engine, "Once upon a time", max_tokens=5)
+        assert story.usage.completion_tokens == 5
+        assert not long.done(), "the stream came between"
+        assert (await long).dimensions == engine.info.embedding_size
+
+
 async def test_a_deadline_ends_the_answer_with_what_there_is(open_engine: OpenEngine, write: Write) -> None:
     async with open_engine() as engine:
         await write(engine, "Once upon a time", max_tokens=2)

@@ -7,7 +7,7 @@ native call: an out-of-range value raises InvalidRequest, never aborts the proce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -71,8 +71,10 @@ class Backend(Protocol):
         Raises InvalidRequest if that token did not ask for logits."""
         ...
 
-    def embed(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Unit vector of shape (embedding_size,): the mean over tokens, or the pooling the model declares."""
+    def embed(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
+        """Yields the number of tokens after each batch, so that other work can come between; returns a unit vector of
+        shape (embedding_size,): the mean over tokens, or the pooling the model declares. Needs as many free cells as
+        there are tokens; raises NoRoom without them. Closing the generator frees them."""
         ...
 
     def copy(self, source: int, target: int, length: int) -> None:

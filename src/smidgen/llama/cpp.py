@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,8 @@ class CppBackend:
         try:
             self._vocabulary = Vocabulary(self._model)
             self._context = self._make_context(options)
+            progress(1.0)
+            self._cells: int = lib.llama_n_ctx(self._context)  # the library rounds what was asked for up
             self._memory = lib.llama_get_memory(self._context)
             self._batch = _Batch(options.batch, self.sequences + 1)
             self._embedding_size: int = lib.llama_model_n_embd(self._model)
@@ -141,7 +143,7 @@ class CppBackend:
             library=version(),
             description=text.value.decode(errors="replace"),
             vocab_size=vocabulary.size,
-            context=lib.llama_n_ctx(self._context),
+            context=self._cells,
             trained_context=lib.llama_model_n_ctx_train(model),
             embedding_size=self._embedding_size,
             layers=lib.llama_model_n_layer(model),
@@ -224,8 +226,8 @@ class CppBackend:
             raise InvalidRequest("tokens, positions, sequences and wants_logits must have the same length.")
         if int(tokens.min()) < 0 or int(tokens.max()) >= self._vocabulary.size:
             raise InvalidRequest(f"A token is outside this vocabulary of {self._vocabulary.size}.")
-        if int(positions.min()) < 0 or int(positions.max()) >= self._options.context:
-            raise InvalidRequest(f"A position is outside this context of {self._options.context}.")
+        if int(positions.min()) < 0 or int(positions.max()) >= self._cells:
+            raise InvalidRequest(f"A position is outside this context of {self._cells}.")
         if int(np.count_nonzero(wants_logits)) > self.outputs + 1:
             raise InvalidRequest(f"More than {self.outputs} tokens of one batch want logits.")
         self._batch.fill(tokens, positions, sequences, wants_logits)
@@ -242,14 +244,17 @@ class CppBackend:
             raise InvalidRequest(f"No logits were asked for at batch index {index}.")
         return _row(_logits_at(self._context, index), self._vocabulary.size)
 
-    def embed(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def embed(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
         """Decoder models: mean over the last hidden states of all tokens, then unit length. Encoders: the model's own
         pooling."""
-        if not 0 < len(tokens) <= self._options.context:
-            raise InvalidRequest(f"A text of {len(tokens)} tokens; 1 to {self._options.context} can be embedded.")
+        if not 0 < len(tokens) <= self._cells:
+            raise InvalidRequest(f"A text of {len(tokens)} tokens; 1 to {self._cells} can be embedded.")
         for token in tokens:
             self._vocabulary.check(token)
-        vector = self._embed_encoder(tokens) if not self._memory else self._embed_decoder(tokens)
+        if self._memory:
+            vector = yield from self._embed_decoder(tokens)
+        else:
+            vector = self._embed_encoder(tokens)
         norm = float(np.linalg.norm(vector))
         if not math.isfinite(norm) or norm == 0.0:
             raise UnsupportedByModel("This model gave no usable embedding for the text.")
@@ -268,23 +273,28 @@ class CppBackend:
         rows = [_row(_embeddings_at(self._context, i), self._embedding_size) for i in range(len(row))]
         return np.mean(rows, axis=0)
 
-    def _embed_decoder(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def _embed_decoder(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
         total = np.zeros(self._embedding_size, dtype=np.float64)
         width = min(self.outputs, self._options.batch)
-        lib.llama_set_embeddings(self._context, True)
         try:
             for start in range(0, len(tokens), width):
                 row = np.array(tokens[start : start + width], dtype=np.int32)
                 positions = np.arange(start, start + len(row), dtype=np.int32)
-                wants = np.ones(len(row), dtype=np.int8)
-                self.decode(row, positions, [(self._scratch,)] * len(row), wants)
-                for index in range(len(row)):
-                    total += _row(_embeddings_at(self._context, index), self._embedding_size)
+                total += self._hidden_states(row, positions).sum(axis=0, dtype=np.float64)
+                yield len(row)
+        finally:
+            lib.llama_memory_seq_rm(self._memory, self._scratch, -1, -1)
+        return (total / len(tokens)).astype(np.float32)
+
+    def _hidden_states(self, row: NDArray[np.int32], positions: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Of one batch on the scratch sequence, shape (len(row), embedding_size)."""
+        lib.llama_set_embeddings(self._context, True)
+        try:
+            self.decode(row, positions, [(self._scratch,)] * len(row), np.ones(len(row), dtype=np.int8))
+            return np.stack([_row(_embeddings_at(self._context, i), self._embedding_size) for i in range(len(row))])
         finally:
             lib.llama_set_embeddings(self._context, False)
-            lib.llama_memory_seq_rm(self._memory, self._scratch, -1, -1)
             self._wants = np.zeros(0, dtype=np.int8)
-        return (total / len(tokens)).astype(np.float32)
 
     # --- sequences --------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import numpy as np
 from smidgen.errors import InvalidRequest
 from smidgen.llama.binding import function, lib
 
-TABLE_MAGIC = b"smidgen-vocab-2\n"
+TABLE_MAGIC = b"smidgen-vocab-3\n"
 _PIECE_BUFFER = 512
 
 _tokenize = function(
@@ -40,6 +42,14 @@ _to_piece = function(
 _attribute = function("llama_vocab_get_attr", ctypes.c_int, ctypes.c_void_p, ctypes.c_int32)
 
 
+class _Buffers(threading.local):
+    def __init__(self) -> None:
+        self.piece = ctypes.create_string_buffer(_PIECE_BUFFER)
+
+
+_buffers = _Buffers()
+
+
 class Vocabulary:
     """The vocabulary of one open model. Ids are checked here, because several native functions abort on a bad one."""
 
@@ -53,7 +63,7 @@ class Vocabulary:
         self.add_bos: bool = bool(lib.llama_vocab_get_add_bos(self.handle))
         self._pieces: dict[int, bytes] = {}
         self._special: list[int] | None = None
-        self._buffer = ctypes.create_string_buffer(_PIECE_BUFFER)
+        self._tag_pattern: re.Pattern[str] | None = None
 
     def check(self, token: int) -> None:
         if not 0 <= token < self.size:
@@ -84,7 +94,28 @@ class Vocabulary:
         return self._special
 
     def tokenize(self, text: str, special: bool) -> list[int]:
-        """Token ids of `text`, no BOS added. Raises InvalidRequest for text that isn't valid Unicode."""
+        """Token ids of `text`, no BOS added. Without `special`, no text becomes a control token, nor a user-defined one
+        that looks like one (`<tool_call>`), which the library would still read as such: those are tokenised in two
+        parts. Raises InvalidRequest for text that isn't valid Unicode."""
+        if special:
+            return self._tokenize(text, True)
+        tokens: list[int] = []
+        start = 0
+        for tag in self._tags().finditer(text):
+            tokens += self._tokenize(text[start : tag.start() + 1], False)
+            start = tag.start() + 1
+        return tokens + self._tokenize(text[start:], False)
+
+    def _tags(self) -> re.Pattern[str]:
+        if self._tag_pattern is None:
+            user_defined = [text for text in self.control_texts() if len(text) > 1 and text.startswith("<")]
+            choices = "|".join(re.escape(text) for text in user_defined)
+            self._tag_pattern = re.compile(choices or r"(?!)")
+        return self._tag_pattern
+
+    def _tokenize(self, text: str, special: bool) -> list[int]:
+        if not text:
+            return []
         try:
             data = text.encode()
         except UnicodeEncodeError as error:
@@ -110,12 +141,13 @@ class Vocabulary:
         return found
 
     def _raw_piece(self, token: int, special: bool) -> bytes:
-        length = _to_piece(self.handle, token, self._buffer, _PIECE_BUFFER, 0, special)
+        buffer = _buffers.piece  # one per thread: table() runs beside the decode loop
+        length = _to_piece(self.handle, token, buffer, _PIECE_BUFFER, 0, special)
         if length < 0:
             large = ctypes.create_string_buffer(-length)
             length = _to_piece(self.handle, token, large, -length, 0, special)
             return large.raw[: max(length, 0)]
-        return ctypes.string_at(self._buffer, length)
+        return ctypes.string_at(buffer, length)
 
     def table(self, cache_folder: str, model_key: str) -> list[bytes]:
         """Bytes of every token, control tokens marked with a leading 0xFF as llguidance wants them.

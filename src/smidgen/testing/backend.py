@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,7 @@ class FakeBackend:
         row[EOS] = 9.0 if seed % END_EVERY == 0 else -5.0
         return row
 
-    def embed(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def embed(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
         if not tokens:
             raise InvalidRequest("Nothing to embed.")
         vector = np.zeros(EMBEDDING_SIZE, dtype=np.float32)
@@ -170,6 +170,7 @@ class FakeBackend:
             self._check_token(token)
             mixed = zlib.crc32(token.to_bytes(4, "little"))
             vector[mixed % EMBEDDING_SIZE] += 1.0 + (mixed >> 16) / 65536.0
+        yield len(tokens)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
     def copy(self, source: int, target: int, length: int) -> None:

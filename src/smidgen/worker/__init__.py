@@ -9,6 +9,8 @@ stream      bytes -> whole characters, stop strings held back
 generation  one generation: the four above put together
 trie        candidates laid out for one-pass scoring; ids and numbers only
 score       runs the trie
+embed       embeddings, a batch at a time between the streams' turns
+intake      requests as they arrive: tokenised, checked, turned into sequences
 channel     the socket to the parent
 loop        the loop; main starts it
 """

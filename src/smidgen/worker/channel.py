@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import time
 
@@ -16,6 +16,8 @@ class ParentGone(Exception):
 class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._readable = selectors.DefaultSelector()  # select() itself fails for descriptors over 1023
+        self._readable.register(sock, selectors.EVENT_READ)
         self._reader: FrameReader[ParentMessage] = FrameReader(decode_from_parent)
 
     def send(self, message: WorkerMessage) -> None:
@@ -31,7 +33,7 @@ class Channel:
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._socket], [], [], left)[0]:
+            if not self._readable.select(left):
                 return []
             try:
                 data = self._socket.recv(1 << 18)

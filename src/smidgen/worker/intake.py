@@ -16,7 +16,8 @@ from smidgen.worker.score import Scoring
 from smidgen.worker.sequence import Sequence
 from smidgen.worker.stream import TextStream
 
-KEPT_TOKENISATIONS = 256
+KEPT_TEXTS, KEPT_TOKENS = 256, 500_000
+"""Tokenised texts that are kept, and how many tokens they may have together."""
 
 
 class Intake:
@@ -28,6 +29,7 @@ class Intake:
         self._forced_tokens = forced_tokens
         self._tokenised: OrderedDict[tuple[str, bool], list[int]] = OrderedDict()
         self._arrivals = count()
+        self._kept_tokens = 0
         self.hits = 0
         self.misses = 0
 
@@ -61,7 +63,7 @@ class Intake:
         longest = max(len(tokens) for tokens in candidates)
         self._check_length("The prompt with its longest candidate", sequence.prompt_length + longest)
         scoring = Scoring(request, candidates, self._info.end_tokens)
-        sequence.reserve = scoring.cells_wanted
+        sequence.reserve = longest
         return scoring, sequence
 
     def text_to_embed(self, text: str) -> list[int]:
@@ -84,9 +86,12 @@ class Intake:
             self._tokenised.move_to_end((text, special))
             return found
         self.misses += 1
-        found = self._tokenised[(text, special)] = self._backend.tokenize(text, special)
-        if len(self._tokenised) > KEPT_TOKENISATIONS:
-            self._tokenised.popitem(last=False)
+        found = self._backend.tokenize(text, special)
+        if len(found) <= self._info.context:  # a longer one is refused anyway
+            self._tokenised[(text, special)] = found
+            self._kept_tokens += len(found)
+        while len(self._tokenised) > KEPT_TEXTS or self._kept_tokens > KEPT_TOKENS:
+            self._kept_tokens -= len(self._tokenised.popitem(last=False)[1])
         return found
 
     def _with_bos(self, tokens: list[int]) -> list[int]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from smidgen.errors import DeadlineExceeded, EngineBusy, EngineError, InvalidRequest, OutOfMemory, SmidgenError
 from smidgen.events import FinishReason
 from smidgen.llama import Backend, DecodeFailed, NoRoom
-from smidgen.messages import Embeddings, Usage
 from smidgen.wire import (
     Cancel,
     Chunk,
@@ -39,6 +38,7 @@ from smidgen.wire import (
 )
 from smidgen.worker.channel import Channel
 from smidgen.worker.constrain import Grammars
+from smidgen.worker.embed import Embedding
 from smidgen.worker.generation import Generation
 from smidgen.worker.intake import Intake
 from smidgen.worker.scheduler import Copy, Operation, Scheduler, Work
@@ -72,6 +72,7 @@ class Loop:
         self._grammars = Grammars(backend.grammar_tokenizer, self._info.vocab_size)
         self._generations: dict[int, Generation] = {}
         self._scorings: dict[int, tuple[Scoring, Sequence]] = {}
+        self._embeddings: dict[int, Embedding] = {}
         self._steps = 0
         self._told_at = 0.0
         self._counters = dict.fromkeys(
@@ -92,11 +93,12 @@ class Loop:
             self._attach_grammars()
             self._expire()
             self._turn()
+            self._embed_turn()
 
     # --- receiving --------------------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
-        if any(sequence.pending > 0 for sequence in self._scheduler.running):
+        if self._embeddings or any(sequence.pending > 0 for sequence in self._scheduler.running):
             seconds = 0.0
         elif self._scheduler.running:
             seconds = NOTHING_READY_S
@@ -139,9 +141,6 @@ class Loop:
             action()
         except SmidgenError as error:
             self._channel.send(RequestFailed(id=request_id, error=error.info()))
-        except DecodeFailed as error:
-            failure = EngineError(f"The model failed on this input ({error}).")
-            self._channel.send(RequestFailed(id=request_id, error=failure.info()))
 
     def _submit(self, message: Submit) -> None:
         self._check_queue()
@@ -165,26 +164,8 @@ class Loop:
             raise EngineBusy(f"{self._max_queue} requests are waiting already.", hint="Try again in a moment.")
 
     def _embed(self, message: Embed) -> None:
-        vectors: list[tuple[float, ...]] = []
-        total = 0
-        for text in message.texts:
-            tokens = self._intake.text_to_embed(text)
-            while True:
-                try:
-                    vector = self._backend.embed(tokens)
-                    break
-                except NoRoom as error:
-                    room = self._scheduler.make_room()
-                    if not room:
-                        raise OutOfMemory("No room in the KV cache to embed this text.") from error
-                    self._perform(room)
-            vectors.append(tuple(vector.tolist()))
-            total += len(tokens)
-            self._count_step(len(tokens), ())
-        result = Embeddings(
-            vectors=tuple(vectors), dimensions=len(vectors[0]) if vectors else 0, usage=Usage(prompt_tokens=total)
-        )
-        self._channel.send(Embedded(id=message.id, result=result))
+        texts = [self._intake.text_to_embed(text) for text in message.texts]
+        self._embeddings[message.id] = Embedding(texts, self._backend)
 
     def _answer_tokens(self, message: Tokenize) -> None:
         self._channel.send(Tokens(id=message.id, tokens=tuple(self._intake.tokenize(message.prompt))))
@@ -205,6 +186,8 @@ class Loop:
         elif request_id in self._scorings:
             _, sequence = self._scorings.pop(request_id)
             self._perform(self._scheduler.finish(sequence))
+        elif request_id in self._embeddings:
+            self._drop_embedding(request_id)
 
     def _expire(self) -> None:
         now = time.monotonic()
@@ -261,15 +244,16 @@ class Loop:
         try:
             self._decode(plan.work)
         except NoRoom:
+            self._scheduler.admitting = False
             room = self._scheduler.make_room()
             self._perform(room)
             if not room:
                 for sequence, *_ in plan.work:
                     self._fail(sequence.id, sequence, OutOfMemory("The KV cache has no room for this request."))
             return
-        except DecodeFailed as error:
+        except (DecodeFailed, SmidgenError) as error:
             for sequence, *_ in plan.work:
-                self._fail(sequence.id, sequence, EngineError(f"The model failed on this input ({error})."))
+                self._fail(sequence.id, sequence, _typed(error))
             return
         self._perform(self._scheduler.commit(plan.work))
         self._sample(plan.work)
@@ -334,31 +318,74 @@ class Loop:
             self._finish_scoring(sequence)
 
     def _finish_scoring(self, sequence: Sequence) -> None:
-        """Decode the candidates below the prompt, all at once, and answer."""
+        """Decode the candidates below the prompt, all at once if there is room, and answer."""
         scoring, _ = self._scorings[sequence.id]
         slots: list[int] = []
         try:
             if scoring.leaves:
-                slots, operations = self._scheduler.take_slots(scoring.leaves, scoring.cells_wanted)
-                self._perform(operations)
-                if not slots:
-                    raise NoRoom
+                while not slots:
+                    slots, operations = self._scheduler.take_slots(scoring.leaves)
+                    self._perform(operations)
+                    if not slots:
+                        self._make_room(sequence)
+                while self._scheduler.free_cells < scoring.longest:
+                    self._make_room(sequence)
                 scoring.run(
-                    self._backend, sequence.slot, sequence.computed, slots, lambda count: self._count_step(count, ())
+                    self._backend,
+                    sequence.slot,
+                    sequence.computed,
+                    slots,
+                    self._scheduler.free_cells,
+                    lambda count: self._count_step(count, ()),
                 )
             result = scoring.result(sequence.prompt_length, max(sequence.cached, 0))
         except NoRoom:
-            error = OutOfMemory("The KV cache has no room for these candidates now.", retryable=True)
-            self._fail(sequence.id, sequence, error)
+            self._fail(sequence.id, sequence, OutOfMemory("The KV cache has no room for these candidates."))
         except (SmidgenError, DecodeFailed) as error:
-            typed = error if isinstance(error, SmidgenError) else EngineError(f"The model failed here ({error}).")
-            self._fail(sequence.id, sequence, typed)
+            self._fail(sequence.id, sequence, _typed(error))
         else:
             del self._scorings[sequence.id]
             self._perform(self._scheduler.finish(sequence))
             self._channel.send(Scored(id=sequence.id, result=result))
         finally:
             self._scheduler.return_slots(slots)
+
+    def _make_room(self, keep: Sequence | None = None) -> None:
+        """Raises NoRoom when nothing is left to free."""
+        room = self._scheduler.make_room(keep)
+        if not room:
+            raise NoRoom
+        self._perform(room)
+
+    def _embed_turn(self) -> None:
+        """One batch of the oldest request for embeddings, between two turns of the streams."""
+        if not self._embeddings:
+            return
+        request_id, embedding = next(iter(self._embeddings.items()))
+        try:
+            if embedding.starts_text:
+                while self._scheduler.free_cells < embedding.cells_wanted:
+                    self._make_room()
+                self._scheduler.lent = embedding.cells_wanted
+            decoded = embedding.advance()
+        except NoRoom:
+            self._drop_embedding(request_id)
+            busy = bool(self._scheduler.running)
+            error = OutOfMemory("The KV cache has no room to embed this text now.", retryable=busy)
+            self._channel.send(RequestFailed(id=request_id, error=error.info()))
+            return
+        except (SmidgenError, DecodeFailed) as error:
+            self._drop_embedding(request_id)
+            self._channel.send(RequestFailed(id=request_id, error=_typed(error).info()))
+            return
+        self._count_step(decoded, ())
+        if embedding.result is not None:
+            self._drop_embedding(request_id)
+            self._channel.send(Embedded(id=request_id, result=embedding.result))
+
+    def _drop_embedding(self, request_id: int) -> None:
+        self._embeddings.pop(request_id).close()
+        self._scheduler.lent = 0
 
     def _count_step(self, decoded: int, chunks: tuple[Chunk, ...]) -> None:
         self._steps += 1
@@ -389,3 +416,7 @@ class Loop:
             "cells_used": scheduler.tree.cells,
             "cells_total": scheduler.cells,
         }
+
+
+def _typed(error: SmidgenError | DecodeFailed) -> SmidgenError:
+    return error if isinstance(error, SmidgenError) else EngineError(f"The model failed on this input ({error}).")

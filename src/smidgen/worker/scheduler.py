@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple
 
-from smidgen.worker.prefix import PrefixTree, common_prefix
+from smidgen.worker.prefix import Match, PrefixTree, common_prefix
 from smidgen.worker.sequence import Sequence
 
 WORTH_SHARING = 16
 """A shared prefix shorter than this isn't waited for, nor kept on its own."""
+FEW_SLOTS = 8
 SHORT_PENDING = 16
 """Sequences with at most this many pending tokens count as decoding and go before prefill chunks."""
 
@@ -72,6 +73,8 @@ class Scheduler:
         self._free = list(range(slots - 1, -1, -1))
         self._idle: OrderedDict[int, bool] = OrderedDict()  # slot -> pinned; least recently used first
         self._pins_allowed = slots // 4
+        self.admitting = True  # off after the library had no room, until a decode has succeeded again
+        self.lent = 0  # cells that the loop uses itself
         self.evictions = 0
         self.preemptions = 0
 
@@ -113,7 +116,7 @@ class Scheduler:
     def plan(self) -> Plan:
         operations = self._admit()
         work = self._choose_work()
-        while self.tree.cells + sum(item.size for item in work) > self.cells:
+        while self.free_cells < sum(item.size for item in work):
             freed = self.make_room()
             if not freed:
                 break
@@ -124,6 +127,7 @@ class Scheduler:
     def commit(self, work: list[Work]) -> list[Operation]:
         """The work was decoded. Returns copies that keep the prefixes asked for."""
         operations: list[Operation] = []
+        self.admitting = True
         for sequence, start, size, _ in work:
             self.tree.extend(sequence.slot, sequence.tokens[start : start + size])
             sequence.computed = start + size
@@ -133,28 +137,30 @@ class Scheduler:
                     operations += self._snapshot(sequence, length)
         return operations
 
-    def make_room(self) -> list[Operation]:
-        """Free some cells: the least recently used idle prefix, else the lowest-ranked running sequence if it isn't
-        the only one, else a pinned prefix. Empty when nothing is left to free."""
+    @property
+    def free_cells(self) -> int:
+        return self.cells - self.lent - self.tree.cells
+
+    def make_room(self, keep: Sequence | None = None) -> list[Operation]:
+        """Free some cells: the least recently used idle prefix, else the lowest-ranked running sequence (not `keep`,
+        nor the only one), else a pinned prefix. Empty when nothing is left to free."""
         for slot, pinned in self._idle.items():
             if not pinned:
                 self.evictions += 1
                 return [self._drop_idle(slot)]
+        others = [sequence for sequence in self.running if sequence is not keep]
         if len(self.running) > 1:
-            return [self._preempt(max(self.running, key=lambda sequence: sequence.rank))]
+            return [self._preempt(max(others, key=lambda sequence: sequence.rank))]
         if self._idle:
             self.evictions += 1
             return [self._drop_idle(next(iter(self._idle)))]
         return []
 
-    def take_slots(self, count: int, cells: int) -> tuple[list[int], list[Operation]]:
-        """Up to `count` empty slots, and `cells` free cells if idle prefixes can make them, for a computation of the
-        loop's own; give the slots back with `return_slots`."""
+    def take_slots(self, count: int) -> tuple[list[int], list[Operation]]:
+        """Up to `count` empty slots for a computation of the loop's own; give them back with `return_slots`. Idle
+        prefixes are given up for the first few only: the work can be done in several passes."""
         operations: list[Operation] = []
-        while len(self._free) < count or self.tree.cells + cells > self.cells:
-            victim = self._oldest_idle()
-            if victim is None:
-                break
+        while len(self._free) < min(count, FEW_SLOTS) and (victim := self._oldest_idle()) is not None:
             operations.append(self._drop_idle(victim))
             self.evictions += 1
         taken = [self._free.pop() for _ in range(min(count, len(self._free)))]
@@ -168,7 +174,7 @@ class Scheduler:
     def _admit(self) -> list[Operation]:
         operations: list[Operation] = []
         for sequence in sorted(self.waiting, key=lambda s: s.rank):
-            if len(self.running) >= self.max_running:
+            if len(self.running) >= self.max_running or (self.running and not self.admitting):
                 break
             known = sequence.tokens[: len(sequence.tokens) - 1]
             match = self.tree.match(known, whole=not self.can_rewind)
@@ -180,6 +186,9 @@ class Scheduler:
             if not self._fits(need, match.slot, operations):
                 break
             slot = self._take_slot(match.slot, operations)
+            if slot is None and not self.running and match.slot in self._idle:
+                operations.append(self._drop_idle(match.slot))  # the only slot there is: start anew in it
+                match, slot = Match(-1, 0, 0), self._take_slot(-1, operations)
             if slot is None:
                 break
             self.tree.attach(slot, match.slot, match.length)
@@ -207,7 +216,7 @@ class Scheduler:
     def _fits(self, need: int, source: int, operations: list[Operation]) -> bool:
         """Make `need` cells free beyond what running sequences still have to decode; False: wait for them."""
         promised = sum(max(sequence.pending, 0) for sequence in self.running)
-        while self.tree.cells + promised + need > self.cells:
+        while promised + need > self.free_cells:
             victim = self._oldest_idle(keep=source)
             if victim is None:
                 return not self.running  # alone, it may use all there is: plan() sees to the rest

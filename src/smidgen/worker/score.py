@@ -21,7 +21,7 @@ from smidgen.worker.trie import Layout, TrieNode, build, layouts, nodes_to_evalu
 class Scoring:
     """One score request. `start` takes the logits after the prompt; `run` decodes the rest, if anything is left.
 
-    leaves: sequences, and cells_wanted: cells, that a single pass over the trie uses besides the prompt's.
+    leaves: sequences that a single pass over the trie uses. longest: cells besides the prompt's that any pass needs.
     """
 
     def __init__(self, request: ScoreRequest, candidates: Sequence[Sequence[int]], end_tokens: Sequence[int]) -> None:
@@ -33,9 +33,9 @@ class Scoring:
         self._evaluated = nodes_to_evaluate(self._root, self._contested_only)
         self._steps: dict[int, dict[int, float]] = {}
         self.decoded = 0
-        single_pass = layouts(self._evaluated, len(self._candidates) + 1)
+        single_pass = layouts(self._evaluated, len(self._candidates) + 1, sum(map(len, candidates)) + 1)
         self.leaves = single_pass[0].leaves if single_pass else 0
-        self.cells_wanted = len(single_pass[0].nodes) if single_pass else 0
+        self.longest = max((node.depth for node in self._evaluated), default=0)
 
     def start(self, logits: NDArray[np.float32]) -> None:
         if any(node is self._root for node in self._evaluated):
@@ -47,10 +47,12 @@ class Scoring:
         prompt_slot: int,
         prompt_length: int,
         slots: Sequence[int],
+        cells: int,
         progress: Callable[[int], None],
     ) -> None:
-        """Decode the trie below the prompt, telling `progress` each batch's tokens. Raises NoRoom, DecodeFailed."""
-        for layout in layouts(self._evaluated, len(slots)):
+        """Decode the trie below the prompt in passes of as many candidates as slots and free cells allow, telling
+        `progress` each batch's tokens. Raises NoRoom, DecodeFailed."""
+        for layout in layouts(self._evaluated, len(slots), cells):
             used = slots[: layout.leaves]
             try:
                 for slot in used:

@@ -51,9 +51,9 @@ class Layout:
     leaves: int
 
 
-def layouts(evaluated: Sequence[TrieNode], max_leaves: int) -> list[Layout]:
-    """The paths to all evaluated nodes (the root needs no decoding), in groups of at most `max_leaves` leaves, a leaf
-    being an evaluated node with no other evaluated node below it."""
+def layouts(evaluated: Sequence[TrieNode], max_leaves: int, max_nodes: int) -> list[Layout]:
+    """The paths to all evaluated nodes (the root needs no decoding), in groups of at most `max_leaves` leaves and, but
+    for a single path that is longer, `max_nodes` nodes. A leaf is an evaluated node with no other one below it."""
     wanted = {id(node) for node in evaluated if node.depth}
     above: set[int] = set()
     for node in evaluated:
@@ -63,17 +63,32 @@ def layouts(evaluated: Sequence[TrieNode], max_leaves: int) -> list[Layout]:
             parent = parent.parent
     leaves = [node for node in evaluated if id(node) in wanted and id(node) not in above]
     groups: list[Layout] = []
-    for start in range(0, len(leaves), max_leaves):
-        group = leaves[start : start + max_leaves]
-        order: dict[int, tuple[TrieNode, list[int]]] = {}
-        for leaf, tip in enumerate(group):
-            path: list[TrieNode] = []
-            node: TrieNode | None = tip
-            while node is not None and node.depth:
-                path.append(node)
-                node = node.parent
-            for step in reversed(path):
-                order.setdefault(id(step), (step, []))[1].append(leaf)
-        entries = sorted(order.values(), key=lambda entry: entry[0].depth)
-        groups.append(Layout([n for n, _ in entries], [tuple(o) for _, o in entries], len(group)))
+    order: dict[int, tuple[TrieNode, list[int]]] = {}
+    count = 0
+    for tip in leaves:
+        path = _path(tip)
+        new = sum(id(node) not in order for node in path)
+        if count and (count == max_leaves or len(order) + new > max_nodes):
+            groups.append(_layout(order, count))
+            order, count = {}, 0
+        for node in path:
+            order.setdefault(id(node), (node, []))[1].append(count)
+        count += 1
+    if count:
+        groups.append(_layout(order, count))
     return groups
+
+
+def _path(tip: TrieNode) -> list[TrieNode]:
+    """From the first token to `tip`."""
+    path: list[TrieNode] = []
+    node: TrieNode | None = tip
+    while node is not None and node.depth:
+        path.append(node)
+        node = node.parent
+    return path[::-1]
+
+
+def _layout(order: dict[int, tuple[TrieNode, list[int]]], leaves: int) -> Layout:
+    entries = sorted(order.values(), key=lambda entry: entry[0].depth)
+    return Layout([node for node, _ in entries], [tuple(owners) for _, owners in entries], leaves)

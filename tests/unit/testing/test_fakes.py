@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.errors import EngineBusy, EngineUnavailable, InvalidRequest
+from smidgen.errors import DeadlineExceeded, EngineBusy, EngineUnavailable, InvalidRequest
 from smidgen.events import Failed, Generated, Resumed
 from smidgen.llama import NoRoom
 from smidgen.messages import GenerateRequest, Segment
@@ -126,9 +126,22 @@ def test_logits_depend_on_the_sequence_alone():
         lambda model: model.copy(0, 1, 5),
         lambda model: model.drop(0, -1),
         lambda model: model.length(99),
-        lambda model: model.embed([]),
+        lambda model: list(model.embed([])),
     ],
 )
 def test_what_kills_the_real_library_is_refused(wrong):
     with pytest.raises(InvalidRequest):
         wrong(backend())
+
+
+async def test_slowness_by_chaos_counts_against_a_timeout():
+    engine = ChaosEngine(ScriptedEngine(), plan=("slow",) * 3, delay_s=60.0)
+    with pytest.raises(DeadlineExceeded):
+        await engine.embed(("one",), timeout_s=0.01)
+    with pytest.raises(DeadlineExceeded):
+        await engine.tokenize((Segment("Hi"),), timeout_s=0.01)
+    with pytest.raises(DeadlineExceeded):
+        await engine.detokenize((72,), timeout_s=0.01)
+    assert await engine.detokenize((72,), timeout_s=60.0) == "H"
+    with pytest.raises(InvalidRequest, match="timeout_s"):
+        await engine.embed(("one",), timeout_s=-1.0)

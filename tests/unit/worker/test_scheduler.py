@@ -99,7 +99,7 @@ prompts = st.lists(
 
 
 @settings(max_examples=120, deadline=None)
-@given(requests=prompts, can_rewind=st.booleans(), slots=st.integers(2, 9), cells=st.integers(100, 300))
+@given(requests=prompts, can_rewind=st.booleans(), slots=st.integers(1, 9), cells=st.integers(100, 300))
 def test_every_request_ends_and_memory_is_never_overdrawn(
     requests: list[tuple[int, int, int, bool]], can_rewind: bool, slots: int, cells: int
 ) -> None:
@@ -226,7 +226,7 @@ def test_slots_lent_to_the_loop_come_back() -> None:
     simulation = Simulation(slots=4, cells=100)
     simulation.add(list(range(20)), 1)
     simulation.run()
-    slots, operations = simulation.scheduler.take_slots(10, 0)
+    slots, operations = simulation.scheduler.take_slots(10)
     simulation.memory.perform(operations)
     assert len(slots) == 4
     simulation.scheduler.return_slots(slots)
@@ -240,3 +240,35 @@ def test_finishing_a_request_that_still_waits_removes_it() -> None:
     sequence = simulation.add([1, 2, 3], 2)
     assert simulation.scheduler.finish(sequence) == []
     assert not simulation.scheduler.has_work
+
+
+def test_one_slot_serves_one_request_after_the_other() -> None:
+    simulation = Simulation(slots=1, cells=200)
+    for start in (0, 0, 10):
+        simulation.add(list(range(start, start + 40)), 3)
+        simulation.run()
+    assert simulation.finished == [0, 1, 2]
+
+
+def test_after_the_library_had_no_room_nobody_is_admitted_until_a_decode_succeeds() -> None:
+    simulation = Simulation()
+    simulation.add([1] * 20, 5)
+    simulation.step()
+    simulation.scheduler.admitting = False
+    late = simulation.add([2] * 20, 5)
+    plan = simulation.scheduler.plan()
+    assert late.slot < 0 and plan.work
+    simulation.memory.perform(plan.operations)
+    simulation.memory.decode(plan.work)
+    simulation.scheduler.commit(plan.work)
+    simulation.step()
+    assert late.slot >= 0
+
+
+def test_lent_cells_are_not_given_out() -> None:
+    simulation = Simulation(cells=100)
+    simulation.scheduler.lent = 60
+    simulation.add([1] * 30, 2)
+    simulation.add([2] * 30, 2)
+    simulation.run()
+    assert simulation.memory.most_used <= 40

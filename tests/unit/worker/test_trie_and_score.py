@@ -58,12 +58,12 @@ def log_softmax(row: NDArray[np.float32]) -> NDArray[np.float64]:
     return values - np.log(np.exp(values).sum())
 
 
-def score(candidates: list[list[int]], normalize: str, slots: int) -> tuple[float, ...]:
+def score(candidates: list[list[int]], normalize: str, slots: int, cells: int = 100) -> tuple[float, ...]:
     request = ScoreRequest(prompt=(Segment("p"),), candidates=("x",), normalize=normalize)  # pyright: ignore
     scoring = Scoring(request, candidates, [END])
     backend = Tree()
     scoring.start(distribution(()))
-    scoring.run(backend, 99, 0, list(range(slots)), lambda _: None)  # pyright: ignore
+    scoring.run(backend, 99, 0, list(range(slots)), cells, lambda _: None)  # pyright: ignore
     assert set(backend.held) == {99}, "every lent slot is dropped"
     return scoring.result(1, 0).logprobs
 
@@ -74,13 +74,13 @@ candidate_sets = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(candidates=candidate_sets, slots=st.integers(1, 4))
-def test_plain_scores_are_sums_of_token_log_probabilities(candidates: list[list[int]], slots: int) -> None:
+@given(candidates=candidate_sets, slots=st.integers(1, 4), cells=st.integers(1, 12))
+def test_plain_scores_are_sums_of_token_log_probabilities(candidates: list[list[int]], slots: int, cells: int) -> None:
     expected = [
         sum(float(log_softmax(distribution(tuple(tokens[:i])))[token]) for i, token in enumerate(tokens))
         for tokens in candidates
     ]
-    assert score(candidates, "none", slots) == pytest.approx(expected, abs=1e-4)
+    assert score(candidates, "none", slots, cells) == pytest.approx(expected, abs=1e-4)
 
 
 @settings(max_examples=150, deadline=None)
@@ -94,11 +94,11 @@ def test_uncontested_tokens_are_not_evaluated() -> None:
     root = build([[1, 2, 3, 4], [2, 2, 2, 2]])
     assert nodes_to_evaluate(root, contested_only=True) == [root]
     assert len(nodes_to_evaluate(root, contested_only=False)) == 7
-    assert layouts([root], 8) == []
+    assert layouts([root], 8, 99) == []
 
 
 def test_shared_beginnings_are_decoded_once() -> None:
     root = build([[1, 2, 3], [1, 2, 4], [1, 3, 5]])
-    (layout,) = layouts(nodes_to_evaluate(root, contested_only=False), 8)
+    (layout,) = layouts(nodes_to_evaluate(root, contested_only=False), 8, 99)
     assert [node.token for node in layout.nodes] == [1, 2, 3]
     assert layout.owners[0] == (0, 1)
