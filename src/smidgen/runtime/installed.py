@@ -47,7 +47,11 @@ def native_library() -> NativeLibrary:
     """Blocks for a few tenths of a second, the first time."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _ASK], capture_output=True, timeout=TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+            [sys.executable, "-P", "-c", _ASK],  # -P: nothing is imported from the current folder
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         return NativeLibrary(problem=f"the native library did not load within {TIMEOUT_S} s")

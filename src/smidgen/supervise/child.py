@@ -105,7 +105,7 @@ class Child:
         self._started = time.monotonic()
 
     async def start(self) -> None:
-        """Start `python -m module`. Raises OSError."""
+        """Start `python -P -m module`. Raises OSError."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         try:
@@ -166,7 +166,8 @@ class Child:
 async def _start(module: str, sock: socket.socket, output: _Output) -> asyncio.SubprocessTransport:
     loop = asyncio.get_running_loop()
     environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1"}
-    command = [sys.executable, "-m", module, "--parent", str(os.getpid())]
+    # -P: without it `-m` puts the current folder first on sys.path, and a queue.py there would run in the worker.
+    command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid())]
     if sys.platform == "win32":
         # A socket can't be inherited by number there: the child reads what `share` made for its pid from stdin.
         transport, _ = await loop.subprocess_exec(

@@ -222,22 +222,35 @@ class Supervisor:
     # --- one life of one process ------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
+        """Whatever goes wrong in it, the plan is told of its end: else nothing would ever be started again."""
         try:
-            self._child = Child(self._module, self._receive, self._lost)
-            await self._child.start()
+            end = await self._run()
+            if end is not None:
+                await self._over(end)
+        except Exception as error:
+            log.exception("%s: supervising the worker failed", self._name)
+            self._cause = f"supervising the worker failed: {error!r}"
+        refusal = self._trouble if self._state.refused else None
+        self._tell(plan.Exited())
+        if refusal is not None and not self._closing:
+            self._consumer.unavailable(refusal)
+
+    async def _run(self) -> Exit | None:
+        """From start to end of a process; None if it could not be started."""
+        child = self._child = Child(self._module, self._receive, self._lost)
+        try:
+            await child.start()
+            if self._closing:
+                child.kill()
+            return await child.wait()
         except OSError as error:
-            self._child = None
             self._cause = f"the process can't be started: {error}"
-            self._tell(plan.Exited())
-            return
-        if self._closing:
-            self._child.kill()
-        end = await self._child.wait()
-        self._child = None
-        await self._over(end)
+            return None
+        finally:
+            self._child = None
 
     async def _over(self, end: Exit) -> None:
-        """The process is gone: write it down, tell the consumer, let the plan decide."""
+        """The process is gone: write it down and tell the consumer."""
         phase = "serving" if self._state.opened else "load"
         cause = end.describe()
         if self._trouble is not None:
@@ -246,11 +259,7 @@ class Supervisor:
             cause = f"{self._cause} ({cause})"
         self._cause = cause
         self._down()
-        if self._closing:
-            return
-        if self._state.refused and self._trouble is not None:
-            self._tell(plan.Exited())
-            self._consumer.unavailable(self._trouble)
+        if self._closing or (self._state.refused and self._trouble is not None):
             return
         log.warning("%s: worker %d ended: %s", self._name, end.pid, cause)
         self._report = ""
@@ -270,7 +279,6 @@ class Supervisor:
             )
             await self._write(self._crash_folder, report)
         self._consumer.crashed(Crash(cause=cause, signal=end.signal, report=self._report))
-        self._tell(plan.Exited())
 
     def _down(self) -> None:
         """Nothing more is sent to this worker, and nothing more believed."""
