@@ -104,7 +104,13 @@ class Bench:
     quick = QUICK
 
     def engine(
-        self, wishes: str = "", *, limits: Limits = QUICK, module: str = "smidgen.testing.worker", **options: Any
+        self,
+        wishes: str = "",
+        *,
+        limits: Limits = QUICK,
+        module: str = "smidgen.testing.worker",
+        on_notice: Callable[[Notice], None] | None = None,
+        **options: Any,
     ) -> LocalEngine:
         """An engine that isn't open. `wishes`: see smidgen.testing.worker; `once` counts the fault in a file."""
         if "once" in wishes:
@@ -115,7 +121,7 @@ class Bench:
             limits=limits,
             worker_module=module,
             crash_folder=self.crashes,
-            on_notice=self.notices.append,
+            on_notice=on_notice or self.notices.append,
         )
         self.engines.append(engine)
         return engine

@@ -150,3 +150,10 @@ async def test_no_stream_is_lost_over_many_kills_at_any_moment(bench):
             os.kill(engine.pid, signal.SIGKILL)
         answers = await asyncio.gather(*reading)
         assert [answer.generated.text for answer in answers] == expected
+
+
+async def test_long_stream_alone_gets_on_from_crash_to_crash(bench):
+    engine = await bench.start("fault=kill@token:25")
+    answer = await bench.read(engine, bench.request("Tell me", 90))
+    assert answer.generated.text == bench.greedy("Tell me", 90)
+    assert len(answer.resumed) == engine.restarts >= 3

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from smidgen.errors import (
@@ -23,6 +24,8 @@ from smidgen.errors import (
 )
 from smidgen.messages import ScoreRequest, Segment
 from smidgen.supervise import reports
+from smidgen.supervise.supervisor import Supervisor
+from smidgen.wire import LoadOptions
 
 PARENT = """
     import asyncio, sys
@@ -291,3 +294,83 @@ async def test_the_other_questions(bench):
     await bench.read(engine, bench.request("Hi " * 30, 5))
     assert (await engine.stats())["idle_prefixes"] > 0
     assert (await engine.clear_cache())["idle_prefixes"] == 0
+
+
+async def test_files_in_the_current_folder_are_not_imported_by_the_worker(bench, tmp_path, monkeypatch):
+    ran = tmp_path / "ran"
+    for name in ("argparse", "queue", "faulthandler", "numpy", "llama_cpp"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(ran)!r}, 'w').close()\nraise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    engine = await bench.start()
+    assert (await bench.read(engine, bench.request("Hi", 5))).generated.text == bench.greedy("Hi", 5)
+    assert not ran.exists()
+
+
+async def test_listener_that_raises_stops_nothing(bench, caplog):
+    def listen(notice):
+        raise RuntimeError("the listener is broken")
+
+    engine = bench.engine("fault=kill@token:20&once", on_notice=listen)
+    await engine.open()
+    answer = await asyncio.wait_for(bench.read(engine, bench.request("Tell me")), 20)
+    assert answer.generated.text == bench.greedy("Tell me", 60)
+    assert "the listener is broken" in caplog.text
+
+
+class Broken:
+    """A consumer that can't bear crashes."""
+
+    def __init__(self):
+        self.opens = asyncio.Queue()
+
+    def opened(self, info):
+        self.opens.put_nowait(info)
+
+    def received(self, message):
+        pass
+
+    def crashed(self, crash):
+        raise RuntimeError("the consumer is broken")
+
+    def unavailable(self, error):
+        pass
+
+    def shapes(self):
+        return []
+
+
+async def test_worker_is_replaced_even_if_its_consumer_raises(bench, caplog):
+    consumer = Broken()
+    options = LoadOptions(path="fake:")
+    supervisor = Supervisor(
+        "fake", options, consumer, limits=bench.quick, module="smidgen.testing.worker", crash_folder=None
+    )
+    try:
+        supervisor.want()
+        await asyncio.wait_for(consumer.opens.get(), 20)
+        os.kill(supervisor.pid, signal.SIGKILL)
+        await asyncio.wait_for(consumer.opens.get(), 20)
+    finally:
+        await supervisor.aclose()
+    assert "the consumer is broken" in caplog.text
+
+
+async def test_deadline_of_the_other_questions(bench):
+    engine = await bench.start(
+        "fault=sleep@prefill&once", limits=msgspec.structs.replace(bench.quick, progress_limit_s=30.0)
+    )
+    stream = asyncio.create_task(bench.read(engine, bench.request("Hi", 5)))
+    await asyncio.sleep(0.2)  # the worker sleeps in the prefill and answers nothing
+    for question in (
+        engine.tokenize((Segment("Hi"),), timeout_s=0.1),
+        engine.detokenize((72, 105), timeout_s=0.1),
+        engine.embed(("one",), timeout_s=0.1),
+    ):
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(question, 10)
+    for timeout_s in (0, -1, float("nan")):
+        with pytest.raises(InvalidRequest, match="timeout_s"):
+            await engine.embed(("one",), timeout_s=timeout_s)
+    stream.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stream

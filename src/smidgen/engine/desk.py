@@ -5,6 +5,7 @@ again when the worker was replaced.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,8 @@ from smidgen.events import Notice
 from smidgen.supervise.plan import Limits
 from smidgen.supervise.supervisor import Crash, Supervisor
 from smidgen.wire import Cancel, Done, LoadOptions, ModelInfo, RequestFailed, Step, WorkerMessage
+
+log = logging.getLogger("smidgen.engine.desk")
 
 DEADLINE_GRACE_S = 1.0
 """The worker ends a request at its deadline itself; this much later the parent does."""
@@ -126,7 +129,7 @@ class Desk:
                     job = self._sent.get(chunk.id)
                     if isinstance(job, Generation):
                         job.add(chunk, now)
-                        if self._quarantine.suspects and self._quarantine.advanced(job.number, job.advanced):
+                        if self._quarantine.watching and self._quarantine.advanced(job.number, job.advanced):
                             self._cleared(job)
                 return
             case Done(id=wire_id):
@@ -225,7 +228,7 @@ class Desk:
         if job.number not in self._jobs:
             return
         loop = asyncio.get_running_loop()
-        if job.wire_id and not late and self.supervisor.ready:
+        if job.wire_id and job.worker_knows_deadline and not late and self.supervisor.ready:
             job.timer = loop.call_later(DEADLINE_GRACE_S, self._deadline, job, True)
             return
         job.expire(loop.time())
@@ -247,8 +250,13 @@ class Desk:
             self._dispatch()
 
     def _notice(self, code: str, message: str) -> None:
-        if self._on_notice is not None:
+        """What the listener raises is its own trouble: the requests go on."""
+        if self._on_notice is None:
+            return
+        try:
             self._on_notice(Notice(code=code, message=message))
+        except Exception:
+            log.exception("%s: on_notice raised at %s", self._name, code)
 
     def _closed_error(self) -> EngineUnavailable:
         return EngineUnavailable(f"{self._name} is closed.", retryable=False)

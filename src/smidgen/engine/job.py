@@ -22,9 +22,11 @@ SHORTEST_S = 0.001
 
 
 class Job:
-    """number: for the engine. wire_id: of the present sending, 0 while not with a worker. advanced: tokens since it."""
+    """number: for the engine. wire_id: of the present sending, 0 while not with a worker. advanced: tokens since it.
+    worker_knows_deadline: then the worker is given a moment to end the job at its deadline itself."""
 
     kind = "job"
+    worker_knows_deadline = True
 
     def __init__(self, number: int, accepted: float, timeout_s: float | None) -> None:
         self.number = number
@@ -67,9 +69,12 @@ class Question(Job):
         kind: str,
         write: Callable[[int, float | None], ParentMessage],
         shape: dict[str, Any],
+        *,
+        worker_knows_deadline: bool,
     ) -> None:
         super().__init__(number, accepted, timeout_s)
         self.kind = kind
+        self.worker_knows_deadline = worker_knows_deadline
         self._write = write
         self._shape = shape
         self.answer: asyncio.Future[WorkerMessage] = asyncio.get_running_loop().create_future()

@@ -147,22 +147,29 @@ class LocalEngine:
             return Score(id=wire_id, request=msgspec.structs.replace(request, timeout_s=remaining))
 
         shape = {"candidates": len(request.candidates), "prompt_characters": _characters(request.prompt)}
-        return (await self._ask("score", Scored, write, shape, request.timeout_s)).result
+        return (await self._ask("score", Scored, write, shape, request.timeout_s, worker_knows_deadline=True)).result
 
-    async def embed(self, texts: tuple[str, ...]) -> Embeddings:
+    async def embed(self, texts: tuple[str, ...], *, timeout_s: float | None = None) -> Embeddings:
         validate.texts(texts)
+        validate.timeout(timeout_s)
         shape = {"texts": len(texts), "characters": sum(len(text) for text in texts)}
-        return (await self._ask("embed", Embedded, lambda i, _: Embed(id=i, texts=texts), shape)).result
+        return (await self._ask("embed", Embedded, lambda i, _: Embed(id=i, texts=texts), shape, timeout_s)).result
 
-    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt, *, timeout_s: float | None = None) -> tuple[int, ...]:
         validate.prompt(prompt, allow_empty=True)
+        validate.timeout(timeout_s)
         shape = {"prompt_characters": _characters(prompt)}
-        return (await self._ask("tokenize", Tokens, lambda i, _: Tokenize(id=i, prompt=prompt), shape)).tokens
+        return (
+            await self._ask("tokenize", Tokens, lambda i, _: Tokenize(id=i, prompt=prompt), shape, timeout_s)
+        ).tokens
 
-    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+    async def detokenize(self, tokens: tuple[int, ...], *, timeout_s: float | None = None) -> str:
         validate.token_ids(tokens, self.info.vocab_size)
+        validate.timeout(timeout_s)
         shape = {"tokens": len(tokens)}
-        return (await self._ask("detokenize", Text, lambda i, _: Detokenize(id=i, tokens=tokens), shape)).text
+        return (
+            await self._ask("detokenize", Text, lambda i, _: Detokenize(id=i, tokens=tokens), shape, timeout_s)
+        ).text
 
     async def render_native(self, messages: Sequence[tuple[str, str]], add_generation_prompt: bool = True) -> str:
         """(role, content) pairs rendered by the native library's own template engine. Raises UnsupportedByModel."""
@@ -203,8 +210,19 @@ class LocalEngine:
         write: Callable[[int, float | None], ParentMessage],
         shape: dict[str, Any],
         timeout_s: float | None = None,
+        *,
+        worker_knows_deadline: bool = False,
     ) -> A:
-        job = Question(self._desk.number(), asyncio.get_running_loop().time(), timeout_s, kind, write, shape)
+        accepted = asyncio.get_running_loop().time()
+        job = Question(
+            self._desk.number(),
+            accepted,
+            timeout_s,
+            kind,
+            write,
+            shape,
+            worker_knows_deadline=worker_knows_deadline,
+        )
         self._desk.accept(job)
         try:
             message = await job.answer

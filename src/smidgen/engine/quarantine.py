@@ -2,9 +2,10 @@
 
 All requests that a crashed worker had are under suspicion. After the first crash they are sent again together, for most
 crashes don't come back. Those in flight at a second crash become suspects: they run one at a time, with nothing beside
-them, and the one that crashes the worker alone is the culprit. A suspect that gets CLEARED_AFTER tokens further than
-where the crash met it is cleared, so that the others needn't wait for its end. So a request fails for a crash only if
-it was alone in the worker and in flight at two crashes or more.
+them, and the one that crashes the worker alone is the culprit. A request that gets CLEARED_AFTER tokens further than
+where the crash met it is innocent of that crash: its count starts again, and if it was a suspect, the others needn't
+wait for its end. So a request fails for a crash only if it was alone in the worker and in flight at two crashes or
+more, with no such progress in between: a long stream may meet any number of crashes that others cause.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ class Quarantine:
     def crashes(self, request: int) -> int:
         """At how many crashes this request was in flight."""
         return self._crashes.get(request, 0)
+
+    @property
+    def watching(self) -> bool:
+        """Whether there is a count that `advanced` could reset; nearly always there is none."""
+        return bool(self._crashes)
 
     @property
     def suspects(self) -> frozenset[int]:
@@ -53,13 +59,13 @@ class Quarantine:
     def advanced(self, request: int, tokens: int) -> bool:
         """A running request is now `tokens` further than when it was sent. True if that cleared a suspect; then it has
         to make room while there are other suspects."""
-        if tokens < CLEARED_AFTER or request not in self._suspects:
+        if tokens < CLEARED_AFTER or request not in self._crashes:
             return False
-        self._suspects.discard(request)
-        self._crashes[request] = 1
-        return True
+        was_suspect = request in self._suspects
+        self.forget(request)
+        return was_suspect
 
     def forget(self, request: int) -> None:
-        """The request ended, in whatever way."""
+        """The request ended, in whatever way, or got so far that no crash is on its account."""
         self._suspects.discard(request)
         self._crashes.pop(request, None)

@@ -44,7 +44,7 @@ def generate_request(request: GenerateRequest) -> None:
     if request.max_tokens is not None:
         _integer("max_tokens", request.max_tokens, 1, MAX_TOKENS)
     _stops(request.stop)
-    _timeout(request.timeout_s)
+    timeout(request.timeout_s)
     _integer("logprobs", request.logprobs, 0, MAX_LOGPROBS)
     _boolean("ignore_eos", request.ignore_eos)
     _integer("pin", request.pin, 0, MAX_TOKENS)
@@ -70,7 +70,7 @@ def score_request(request: ScoreRequest) -> None:
         _refuse("candidates", twice, "each text once")
     if request.normalize not in ("none", "choices"):
         _refuse("normalize", request.normalize, "'none' or 'choices'")
-    _timeout(request.timeout_s)
+    timeout(request.timeout_s)
 
 
 def texts(given: tuple[str, ...]) -> None:
@@ -279,7 +279,8 @@ def _stops(value: tuple[str, ...]) -> None:
             _refuse(f"stop[{index}]", stop, "a text that isn't empty")
 
 
-def _timeout(value: float | None) -> None:
+def timeout(value: float | None) -> None:
+    """Seconds, None for no limit. Raises InvalidRequest."""
     if value is not None:
         _number("timeout_s", value, 0.0, MAX_TIMEOUT_S, above=True)
 
@@ -313,5 +314,6 @@ __all__ = [
     "sampling",
     "score_request",
     "texts",
+    "timeout",
     "token_ids",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Literal, cast
 
 from smidgen.engine import Engine
-from smidgen.errors import EngineBusy, EngineCrashed, EngineUnavailable, SmidgenError
+from smidgen.errors import DeadlineExceeded, EngineBusy, EngineCrashed, EngineUnavailable, SmidgenError
 from smidgen.events import EngineEvent, Failed, Notice, Resumed, TextDelta
 from smidgen.messages import Embeddings, GenerateRequest, Prompt, ScoreRequest, ScoreResult
 
@@ -74,17 +74,20 @@ class ChaosEngine:
         await self._meet()
         return await self._engine.score(request)
 
-    async def embed(self, texts: tuple[str, ...]) -> Embeddings:
-        await self._meet()
-        return await self._engine.embed(texts)
+    async def embed(self, texts: tuple[str, ...], *, timeout_s: float | None = None) -> Embeddings:
+        async with _deadline(timeout_s):
+            await self._meet()
+            return await self._engine.embed(texts, timeout_s=timeout_s)
 
-    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
-        await self._meet()
-        return await self._engine.tokenize(prompt)
+    async def tokenize(self, prompt: Prompt, *, timeout_s: float | None = None) -> tuple[int, ...]:
+        async with _deadline(timeout_s):
+            await self._meet()
+            return await self._engine.tokenize(prompt, timeout_s=timeout_s)
 
-    async def detokenize(self, tokens: tuple[int, ...]) -> str:
-        await self._meet()
-        return await self._engine.detokenize(tokens)
+    async def detokenize(self, tokens: tuple[int, ...], *, timeout_s: float | None = None) -> str:
+        async with _deadline(timeout_s):
+            await self._meet()
+            return await self._engine.detokenize(tokens, timeout_s=timeout_s)
 
     async def stats(self) -> dict[str, Any]:
         return await self._engine.stats()
@@ -114,6 +117,16 @@ class ChaosEngine:
             raise EngineBusy(f"{self.name} is busy (chaos).", hint="Try again.")
         if mishap == "unavailable":
             raise EngineUnavailable(f"{self.name} isn't there (chaos).", hint="Try again.", restarts=0)
+
+
+@asynccontextmanager
+async def _deadline(timeout_s: float | None) -> AsyncGenerator[None, None]:
+    """Slowness counts against the caller's time too."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded(f"No answer within {timeout_s:.3g} s (chaos).") from None
 
 
 def _crash() -> SmidgenError:

@@ -106,22 +106,25 @@ class ScriptedEngine:
             usage=Usage(prompt_tokens=len(_bytes(request.prompt))),
         )
 
-    async def embed(self, texts: tuple[str, ...]) -> Embeddings:
+    async def embed(self, texts: tuple[str, ...], *, timeout_s: float | None = None) -> Embeddings:
         """Unit vectors of hashed words: texts that share words are near each other."""
         validate.texts(texts)
+        validate.timeout(timeout_s)
         self._check_open()
         self.requests.append(texts)
         vectors = tuple(_hashed(text) for text in texts)
         total = sum(len(text.encode()) for text in texts)
         return Embeddings(vectors=vectors, dimensions=EMBEDDING_SIZE, usage=Usage(prompt_tokens=total))
 
-    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt, *, timeout_s: float | None = None) -> tuple[int, ...]:
         validate.prompt(prompt, allow_empty=True)
+        validate.timeout(timeout_s)
         self._check_open()
         return tuple(_bytes(prompt))
 
-    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+    async def detokenize(self, tokens: tuple[int, ...], *, timeout_s: float | None = None) -> str:
         validate.token_ids(tokens, 256)
+        validate.timeout(timeout_s)
         self._check_open()
         return bytes(tokens).decode(errors="replace")
 

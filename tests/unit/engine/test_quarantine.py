@@ -92,3 +92,24 @@ def test_suspects_run_alone_and_newcomers_wait():
     assert quarantine.admit((1, 2, 3), ()) == (2,)
     quarantine.forget(2)
     assert quarantine.admit((1, 3), ()) == (1, 3)
+
+
+def test_long_stream_alone_meets_any_number_of_crashes_if_it_gets_on_in_between():
+    quarantine = Quarantine()
+    for _ in range(5):
+        assert quarantine.crashed([1]) is None
+        assert not quarantine.advanced(1, CLEARED_AFTER - 1)
+        assert not quarantine.advanced(1, CLEARED_AFTER), "it wasn't a suspect: nobody waits for it"
+        assert not quarantine.watching
+    quarantine.crashed([1])
+    quarantine.advanced(1, CLEARED_AFTER - 1)
+    assert quarantine.crashed([1]) == 1
+
+
+def test_cleared_suspect_starts_again_at_no_crashes():
+    quarantine = Quarantine()
+    quarantine.crashed([1, 2])
+    quarantine.crashed([1, 2])
+    assert quarantine.advanced(1, CLEARED_AFTER)
+    assert quarantine.crashes(1) == 0
+    assert quarantine.crashed([1]) is None
