@@ -54,6 +54,11 @@ class Bridge:
         return self._thread is not None
 
     @property
+    def adopted(self) -> bool:
+        """Whether the home loop is somebody else's, and still usable."""
+        return self._loop is not None and self._thread is None and not self._loop.is_closed()
+
+    @property
     def is_home(self) -> bool:
         """Whether the caller runs on the home loop."""
         try:

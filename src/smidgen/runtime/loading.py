@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from smidgen.models.template import ChatTemplate
 
 log = logging.getLogger("smidgen.runtime")
+
+
+SPARE_ADDRESSES = 8 << 30
+ADDRESSES_PER_CORE = 256 << 20
+"""A thread's stack (8 MiB), its malloc arenas (128 MiB while one is made) and numpy's buffer for it."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +66,9 @@ class Loader:
         self._library = library or library_of(config)
         self._known: dict[str, tuple[Known, Plan]] = {}
         self._pool: EnginePool[Plan] | None = None
-        self._preparing = asyncio.Lock()
+        self._preparing: dict[str, asyncio.Lock] = {}
+        self._budget_bytes = 0
+        self._measuring = threading.Lock()
 
     @asynccontextmanager
     async def lease(self, spec: str) -> AsyncGenerator[Lease, None]:
@@ -83,9 +91,10 @@ class Loader:
             await self._pool.aclose()
 
     async def _open(self, spec: str, stack: AsyncExitStack) -> tuple[Known, Engine, Plan]:
-        async with self._preparing:
-            if spec not in self._known:
-                self._known[spec] = await asyncio.to_thread(self._prepare, spec)
+        if spec not in self._known:
+            async with self._preparing.setdefault(spec, asyncio.Lock()):
+                if spec not in self._known:
+                    self._known[spec] = await asyncio.to_thread(self._prepare, spec)
         known, plan = self._known[spec]
         pool = self._its_pool()
         while True:
@@ -103,19 +112,21 @@ class Loader:
 
     def _prepare(self, spec: str) -> tuple[Known, Plan]:
         """Blocks: reads the file's header, and fetches the file first if it isn't here."""
-        return prepared(self._library.ensure(spec), self._config)
+        return prepared(self._library.ensure(spec), self._config, self._budget)
 
     def _its_pool(self) -> EnginePool[Plan]:
         if self._pool is None:
             from smidgen.engine.pool import EnginePool
 
-            self._pool = EnginePool(self._start, lambda plan: plan.bytes, self._budget())
+            self._pool = EnginePool(self._start, lambda plan: plan.bytes, self._budget_bytes)
         return self._pool
 
-    def _budget(self) -> int:
-        from smidgen.models.hardware import probe
-
-        return memory_budget(self._config, 0 if self._config.memory else probe().available_bytes)
+    def _budget(self, available: int) -> int:
+        """Fixed by what was available when the first model was prepared, before any was loaded: a later one may count
+        on the memory of those that can be evicted for it."""
+        with self._measuring:
+            self._budget_bytes = self._budget_bytes or memory_budget(self._config, available)
+            return self._budget_bytes
 
     async def _start(self, plan: Plan) -> Engine:
         from smidgen.engine.local import LocalEngine
@@ -135,8 +146,9 @@ class Loader:
         return engine
 
 
-def prepared(file: ModelFile, config: Config) -> tuple[Known, Plan]:
-    """Facts, profile, template and plan of a file on this computer. Raises InvalidModelFile, OutOfMemory."""
+def prepared(file: ModelFile, config: Config, budget: Callable[[int], int] | None = None) -> tuple[Known, Plan]:
+    """Facts, profile, template and plan of a file on this computer. `budget`: bytes for all models together, given
+    those that are available now; by default `memory_budget`. Raises InvalidModelFile, OutOfMemory."""
     from smidgen.models import gguf
     from smidgen.models.detect import detect
     from smidgen.models.fit import choose
@@ -162,7 +174,9 @@ def prepared(file: ModelFile, config: Config) -> tuple[Known, Plan]:
         header,
         hardware,
         wanted_context=config.context or None,
-        budget_bytes=memory_budget(config, hardware.available_bytes),
+        budget_bytes=memory_budget(config, hardware.available_bytes)
+        if budget is None
+        else budget(hardware.available_bytes),
         gpu=gpu,
     )
     options = fit.options(
@@ -170,6 +184,7 @@ def prepared(file: ModelFile, config: Config) -> tuple[Known, Plan]:
         sha256=file.sha256,
         embeddings=facts.is_embedding,
         vocab_cache=str(config.home_path() / "vocabularies"),
+        memory_limit=address_space(file.bytes, fit.estimate.total, hardware),
     )
     if config.threads:
         options = msgspec.structs.replace(options, threads=config.threads)
@@ -200,6 +215,17 @@ def memory_budget(config: Config, available: int) -> int:
     from smidgen.models.fit import HEADROOM
 
     return config.memory or int(available * HEADROOM)
+
+
+def address_space(file_bytes: int, estimated: int, hardware: Hardware) -> int:
+    """Bytes of address space for a worker, 0 for no limit: far more than it needs, so that only one that runs away
+    meets it rather than taking the whole machine.
+
+    The file is mapped beside what is estimated; threads reserve stacks and heaps that they hardly touch. Only on Linux,
+    and where there is no GPU: its drivers reserve huge ranges."""
+    if hardware.system != "Linux" or hardware.gpus:
+        return 0
+    return file_bytes + 2 * estimated + SPARE_ADDRESSES + hardware.logical_cores * ADDRESSES_PER_CORE
 
 
 def describe(file: ModelFile, config: Config) -> dict[str, Any]:

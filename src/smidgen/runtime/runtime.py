@@ -128,21 +128,31 @@ class Runtime:
         return self
 
     def close(self) -> None:
-        """Free all models and end their processes. Does nothing the second time. What was opened with `async with` is
-        closed with `aclose`."""
-        atexit.unregister(self.close)
+        """Free all models and end their processes. Does nothing the second time. Raises InvalidRequest, and closes
+        nothing, for what was opened with `async with` and inside any event loop: there `aclose` is the way."""
         if self._closed:
             return
-        self._closed = True
+        if self._bridge.adopted:
+            raise InvalidRequest(
+                "This runtime lives on an event loop, which must end its processes.",
+                hint="Write `await runtime.aclose()` in that loop, or leave its `async with`.",
+            )
         if self._models is not None and self._bridge.owns_thread:
             self._bridge.call(self._models.aclose)
+        self._closed = True
+        atexit.unregister(self._close_at_exit)
         self._bridge.stop()
+
+    def _close_at_exit(self) -> None:
+        """Processes of an adopted loop end by themselves when this one does."""
+        if not self._bridge.adopted:
+            self.close()
 
     async def aclose(self) -> None:
         if self._closed:
             return
         self._closed = True
-        atexit.unregister(self.close)
+        atexit.unregister(self._close_at_exit)
         if self._models is not None and self._bridge.started:
             await self._bridge.await_(self._models.aclose)
         await asyncio.to_thread(self._bridge.stop)
@@ -290,7 +300,8 @@ class Runtime:
 
     async def _embed(self, texts: str | Sequence[str], model: str | None) -> Embeddings:
         async with self.lease(model) as lease:
-            return await lease.model.engine.embed((texts,) if isinstance(texts, str) else tuple(texts))
+            batch = (texts,) if isinstance(texts, str) else tuple(texts)
+            return await lease.model.engine.embed(batch, timeout_s=self.timeout(None))
 
     # --- wiring -----------------------------------------------------------------------------------------------------
 
@@ -301,7 +312,7 @@ class Runtime:
             from smidgen.runtime.loading import Loader
 
             self._models = Loader(self._config)
-            atexit.register(self.close)
+            atexit.register(self._close_at_exit)
         return self._models
 
 

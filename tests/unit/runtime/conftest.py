@@ -58,6 +58,7 @@ class Engine:
         self.cancelled = 0
         self.closed = 0
         self.pause = 0.0
+        self.timeouts: list[float | None] = []
         self.loops: set[int] = set()
         self.started = threading.Event()
 
@@ -88,13 +89,14 @@ class Engine:
         count = len(request.candidates)
         return ScoreResult(logprobs=tuple(-float(i) for i in range(count)), token_counts=(1,) * count)
 
-    async def embed(self, texts: tuple[str, ...]) -> Embeddings:
+    async def embed(self, texts: tuple[str, ...], *, timeout_s: float | None = None) -> Embeddings:
+        self.timeouts.append(timeout_s)
         return Embeddings(vectors=tuple((1.0, 0.0) for _ in texts), dimensions=2)
 
-    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt, *, timeout_s: float | None = None) -> tuple[int, ...]:
         return tuple(range(sum(len(segment.text) for segment in prompt)))
 
-    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+    async def detokenize(self, tokens: tuple[int, ...], *, timeout_s: float | None = None) -> str:
         return " ".join(map(str, tokens))
 
     async def stats(self) -> dict[str, Any]:

@@ -1,14 +1,29 @@
+import asyncio
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from smidgen.config import Config
 from smidgen.errors import EngineUnavailable, ModelLoadFailed, OutOfMemory
 from smidgen.models.hardware import Gpu, Hardware
-from smidgen.runtime import installed
+from smidgen.runtime import installed, loading
 from smidgen.runtime.installed import NativeLibrary
-from smidgen.runtime.loading import Plan, default_spec, library_of, memory_budget, reduced, usable_gpu
+from smidgen.runtime.loading import (
+    Loader,
+    Plan,
+    address_space,
+    default_spec,
+    library_of,
+    memory_budget,
+    reduced,
+    usable_gpu,
+)
+from smidgen.testing import ScriptedEngine
 from smidgen.wire import LoadOptions
 
 INFO = "CPU : SSE3 = 1 | AVX = 1 | AVX512 = 0 | REPACK = 1 | CUDA : ARCHS = 900 | USE_GRAPHS = 1 | "
@@ -114,3 +129,98 @@ def test_a_library_that_does_not_load_is_a_problem_not_an_exception(monkeypatch:
     assert "libllama.so is missing" in told.problem
     monkeypatch.setattr(installed, "_ASK", "import os; os._exit(9)")
     assert "status 9" in installed.native_library.__wrapped__().problem
+
+
+def test_the_library_is_asked_in_a_process_that_imports_nothing_from_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(installed, "_ASK", "import json; print(json.dumps({'version': 'b1'}))")
+    assert installed.native_library.__wrapped__() == NativeLibrary(version="b1")
+
+
+def test_the_address_space_is_bounded_generously_and_only_where_no_driver_needs_it() -> None:
+    limit = address_space(1 << 30, 2 << 30, hardware())
+    assert limit > (1 << 30) + 2 * (2 << 30) + (8 << 30)
+    assert address_space(1 << 30, 2 << 30, hardware(CARD)) == 0
+    assert address_space(1 << 30, 2 << 30, msgspec.structs.replace(hardware(), system="Windows")) == 0
+
+
+class Opened(ScriptedEngine):
+    info = None
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        super().__init__(name=name)
+        self._log = log
+        log.append(f"open {name}")
+
+    async def aclose(self) -> None:
+        self._log.append(f"close {self.name}")
+
+
+class Bench:
+    """A loader whose models take 40 of the bytes that are available, which shrink by what is loaded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log: list[str] = []
+        self.gates: dict[str, threading.Event] = {}
+        self.begun: dict[str, threading.Event] = {}
+        self.budgets: list[int] = []
+        self.prepared: list[str] = []
+        self.available = 100
+        self.loader = Loader(Config(home="nowhere"), cast("Any", SimpleNamespace(ensure=lambda spec: spec)))
+        monkeypatch.setattr(loading, "prepared", self.prepare)
+        monkeypatch.setattr(self.loader, "_start", self.start)
+
+    def prepare(self, spec: Any, config: Config, budget: Callable[[int], int]) -> Any:
+        self.prepared.append(spec)
+        if spec in self.gates:
+            self.begun[spec].set()
+            self.gates[spec].wait(20)
+        self.budgets.append(budget(self.available))
+        known = SimpleNamespace(file=SimpleNamespace(name=spec), profile=None, template=SimpleNamespace(notices=()))
+        return known, Plan(name=spec, options=LoadOptions(path=spec), bytes=60)
+
+    async def start(self, plan: Plan) -> Opened:
+        self.available -= plan.bytes
+        return Opened(plan.name, self.log)
+
+    async def use(self, spec: str) -> None:
+        async with self.loader.lease(spec):
+            self.log.append(f"use {spec}")
+
+    def hold(self, spec: str) -> threading.Event:
+        self.gates[spec], self.begun[spec] = threading.Event(), threading.Event()
+        return self.gates[spec]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+async def test_an_idle_model_makes_room_for_the_next_which_is_planned_with_the_whole_budget(bench: Bench) -> None:
+    await bench.use("a")
+    await bench.use("b")
+    assert bench.budgets == [90, 90]
+    assert bench.log == ["open a", "use a", "close a", "open b", "use b"]
+
+
+async def test_a_loaded_model_is_leased_while_another_is_being_prepared(bench: Bench) -> None:
+    await bench.use("a")
+    gate = bench.hold("b")
+    other = asyncio.create_task(bench.use("b"))
+    try:
+        await asyncio.to_thread(bench.begun["b"].wait, 20)
+        await asyncio.wait_for(bench.use("a"), 10)
+        assert not other.done()
+    finally:
+        gate.set()
+        await other
+
+
+async def test_a_model_wanted_twice_at_once_is_prepared_once(bench: Bench) -> None:
+    await asyncio.gather(*(bench.use("a") for _ in range(5)))
+    assert bench.prepared == ["a"]
+    assert bench.log.count("open a") == 1

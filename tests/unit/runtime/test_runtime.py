@@ -174,3 +174,33 @@ def test_another_model_can_be_named_per_call(new_runtime: New, models: Any) -> N
         assert runtime.generate("a", model="big").model == "big"
         assert runtime.load() == "small"
     assert models.asked == ["big", "small"]
+
+
+async def test_close_of_a_runtime_on_an_adopted_loop_is_refused_and_names_aclose(new_runtime: New, engine: Any) -> None:
+    async with new_runtime() as runtime:
+        with pytest.raises(InvalidRequest, match="event loop") as refused:
+            runtime.close()
+        assert "aclose" in refused.value.hint
+        assert (await runtime.agenerate("a")).text == "one two three"
+    assert engine.closed == 1
+    runtime.close()
+    assert engine.closed == 1
+
+
+def test_close_inside_a_loop_is_refused_and_can_be_done_outside(new_runtime: New, engine: Any) -> None:
+    runtime = new_runtime().open()
+
+    async def inside() -> None:
+        runtime.close()
+
+    with pytest.raises(InvalidRequest, match="inside a running event loop"):
+        asyncio.run(inside())
+    assert (engine.closed, runtime.closed) == (0, False)
+    runtime.close()
+    assert (engine.closed, runtime.closed) == (1, True)
+
+
+def test_embedding_has_the_configured_time(new_runtime: New, engine: Any) -> None:
+    with new_runtime() as runtime:
+        runtime.embed("a")
+    assert engine.timeouts == [7]
