@@ -5,6 +5,9 @@ plan     pure: state in, one action out
 route    rules that need no model, then gate, choice and fill by the model's own likelihoods
 verify   checks of calls and answers
 context  what of the history fits, counted in the model's own tokens
+calling  one tool call with its limits and its approval
+deadline the run's time limit, around each wait
+account  tokens and seconds used, also of what was broken off
 
 Plain chat is an agent without tools.
 """

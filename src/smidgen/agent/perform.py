@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -11,7 +11,10 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from smidgen.agent import AgentModel, AgentSettings, Approve, Strategy, prompts, route, rules, verify
+from smidgen.agent.account import Account
+from smidgen.agent.calling import outcome_of
 from smidgen.agent.context import Fitted, fit
+from smidgen.agent.deadline import Deadline
 from smidgen.agent.plan import (
     AnyAction,
     Ask,
@@ -38,6 +41,7 @@ from smidgen.events import (
     AgentEvent,
     ApprovalNeeded,
     Asked,
+    EngineEvent,
     Failed,
     FellBack,
     Finished,
@@ -57,13 +61,11 @@ from smidgen.messages import (
     Message,
     Sampling,
     ScoreRequest,
-    Timings,
+    Segment,
     ToolSpec,
-    Usage,
 )
-from smidgen.tools import Tool, ToolOutcome
+from smidgen.tools import Tool
 from smidgen.tools.registry import Registry
-from smidgen.tools.wrappers import Approved, SizeLimited, TimeLimited
 
 CALL_TOKENS = 512
 """Longest call that is decoded."""
@@ -71,6 +73,9 @@ MAX_PRIORS = 64
 _PRIORS: WeakKeyDictionary[Engine, dict[str, tuple[float, ...]]] = WeakKeyDictionary()
 SIMPLE_TOOLS = 3
 """Tools offered when the prompt is simplified."""
+STREAM_GRACE_S = 1.5
+"""An engine ends its stream itself at the run's time limit, and then its figures are exact; this much later it is cut.
+All else that a run waits for is cut at the limit."""
 
 
 class Performer:
@@ -96,14 +101,16 @@ class Performer:
         self._offered = self._offer()
         # A conversation that ends in a tool's result wants it put into words.
         by_tools = bool(self._offered) and history[-1].role == "user"
+        must_call = by_tools and settings.tool_choice != "auto"
         strategies = tuple[Strategy, ...](
-            way for way in settings.strategies if way == "plain" or (by_tools and self._allowed(way))
+            way for way in settings.strategies if (not must_call if way == "plain" else by_tools and self._allowed(way))
         )
         self.state = State(strategies=strategies, max_steps=settings.max_steps)
         self.ended = False
-        self._end_at = None if settings.timeout_s is None else time.monotonic() + settings.timeout_s
-        self._usage = Usage()
-        self._timings = Timings()
+        self._deadline = Deadline(settings.timeout_s)
+        self._account = Account()
+        self._said = ""
+        self._told_dropped = False
         self._records: list[ToolRecord] = []
         self._warnings: list[str] = []
         self._finish_reason: FinishReason = "stop"
@@ -113,6 +120,8 @@ class Performer:
         wanted = self._settings.tool_choice
         if wanted == "none":
             return ()
+        if wanted == "required" and not self._tools.specs and self._history[-1].role == "user":
+            raise InvalidRequest("A tool call is required, but there are no tools.", hint="Give the agent a tool.")
         if wanted in ("auto", "required"):
             return self._tools.specs
         return (self._tools.get(wanted).spec,)
@@ -145,7 +154,7 @@ class Performer:
     def perform(self, action: AnyAction) -> AsyncIterator[AgentEvent]:
         """The events of one action; `state` has changed when they end. Raises typed errors that no strategy cures."""
         if not isinstance(action, Finish):
-            self._remaining()
+            self._deadline.remaining()
         match action:
             case Route():
                 return self._route(action)
@@ -169,18 +178,28 @@ class Performer:
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
 
-    def _remaining(self) -> float | None:
-        """Seconds left of the run. Raises DeadlineExceeded when there are none."""
-        if self._end_at is None:
-            return None
-        left = self._end_at - time.monotonic()
-        if left <= 0:
-            raise DeadlineExceeded(
-                f"The time limit of {self._settings.timeout_s:g} s was reached before there was an answer.",
-                hint="Allow more time, a shorter answer or a smaller model.",
-                tool_calls=len(self._records),
-            )
-        return left
+    def overdue(self, error: DeadlineExceeded) -> Finished | Failed:
+        """How a run ends at its time limit: with what was said so far, or with the error if nothing was."""
+        self._account.settle()
+        if not self._said.strip():
+            error.details = {**error.details, "tool_calls": len(self._records)}
+            return Failed(error=error.info())
+        self._finish_reason = "deadline"
+        return self._finished(self._said)
+
+    async def _stream(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
+        """The engine's events, accounted, up to and with `Generated`. Raises what a `Failed` holds."""
+        self._account.begin()
+        async with aclosing(cast(Any, self._model.engine.generate(request))) as events:
+            while True:
+                try:
+                    event: EngineEvent = await self._deadline.wait(events.__anext__, STREAM_GRACE_S)
+                except StopAsyncIteration:
+                    return
+                self._account.see(event)
+                if isinstance(event, Failed):
+                    raise event.error.to_exception()
+                yield event
 
     # --- towards a call -----------------------------------------------------------------------------------------------
 
@@ -195,7 +214,9 @@ class Performer:
         try:
             choice = await self._choose(request, action.strategy)
         except InvalidRequest as error:
-            choice = Choice(tool="", reason=error.message)
+            yield Notice(code="routing_failed", message=f"No tool could be chosen: {error.message}")
+            self._change(choice=Choice(tool="", reason=f"no tool could be chosen: {error.message}", failed=True))
+            return
         yield Routed(strategy=action.strategy, reason=choice.reason)
         self._change(choice=choice)
 
@@ -206,7 +227,11 @@ class Performer:
         tools = self._offered
         if strategy == "simplified":
             failed = {attempt.call.name for attempt in self.state.attempts}
-            likely = [tool for tool in tools if tool.name not in failed and route.evidence(request, tool) > 0]
+            likely = [
+                tool
+                for tool in tools
+                if tool.name not in failed and (wanted == "required" or route.evidence(request, tool) > 0)
+            ]
             tools = tuple(sorted(likely, key=lambda tool: -route.evidence(request, tool))[:SIMPLE_TOOLS])
             if not tools:
                 return Choice(tool="", reason="nothing in the request speaks for a tool")
@@ -237,10 +262,10 @@ class Performer:
             prompt=self._model.template.render(messages),
             candidates=names,
             normalize="choices",
-            timeout_s=self._remaining(),
+            timeout_s=self._deadline.remaining(),
         )
-        result = await self._model.engine.score(request)
-        self._usage += result.usage
+        result = await self._deadline.wait(lambda: self._model.engine.score(request))
+        self._account.usage += result.usage
         return result.logprobs
 
     async def _write_call(self, action: WriteCall) -> AsyncIterator[AgentEvent]:
@@ -248,22 +273,21 @@ class Performer:
         text = ""
         try:
             fitted = await self._call_prompt(spec, action.hint)
+            for notice in self._dropped(fitted):
+                yield notice
             request = GenerateRequest(
                 prompt=fitted.prompt,
                 sampling=self._model.profile.tool_sampling,
                 constraint=self._dialect.constraint((spec,)),
                 max_tokens=min(CALL_TOKENS, fitted.room),
-                timeout_s=self._remaining(),
+                timeout_s=self._deadline.remaining(),
             )
-            async with aclosing(cast(Any, self._model.engine.generate(request))) as events:
+            async with aclosing(cast(Any, self._stream(request))) as events:
                 async for event in events:
                     match event:
                         case Generated():
-                            self._account(event)
                             # A call that was cut off could be read leniently, but must not be made.
                             text = event.text if event.finish_reason == "stop" else ""
-                        case Failed():
-                            raise event.error.to_exception()
                         case Notice() | Resumed():
                             yield event
                         case _:
@@ -281,7 +305,15 @@ class Performer:
     async def _call_prompt(self, spec: ToolSpec, hint: str) -> Fitted:
         simple = self.state.strategy == "simplified"
         messages = prompts.call_messages(self._history, spec, self._dialect, hint=hint, alone=simple)
-        return await fit(self._model, messages, CALL_TOKENS)
+        return await self._deadline.wait(lambda: fit(self._model, messages, CALL_TOKENS))
+
+    def _dropped(self, fitted: Fitted) -> Iterator[Notice]:
+        """Says once per run that the conversation was too long."""
+        if fitted.dropped and not self._told_dropped:
+            self._told_dropped = True
+            said = f"{fitted.dropped} older messages did not fit into the context and were left out."
+            self._warn(said)
+            yield Notice(code="history_dropped", message=said)
 
     async def _verify(self, action: Verify) -> AsyncIterator[AgentEvent]:
         tool = self._tools.get(action.call.name)
@@ -297,19 +329,18 @@ class Performer:
     async def _call_tool(self, action: CallTool) -> AsyncIterator[AgentEvent]:
         tool = self._tools.get(action.call.name)
         call = action.call
-        limit = self._remaining()
-        seconds = self._settings.tool_timeout_s if limit is None else min(limit, self._settings.tool_timeout_s)
-        limited = SizeLimited(TimeLimited(tool, seconds), self._settings.result_chars)
         if tool.effect == "write":
             yield ApprovalNeeded(call=call, preview=tool.preview(call.arguments))
         yield ToolCalled(call=call)
         started = time.monotonic()
-        outcome = await _guarded(Approved(limited, self._approve), call.arguments)
+        outcome = await outcome_of(tool, call, self._settings, self._approve, self._deadline)
         spent = time.monotonic() - started
         yield ToolReturned(call=call, ok=outcome.ok, result=outcome.value, seconds=spent)
         self._records.append(ToolRecord(name=call.name, arguments=call.arguments, result=outcome.value, ok=outcome.ok))
         attempt = Attempt(call=call, ok=outcome.ok, text=outcome.text, answer=outcome.answer, fault=outcome.fault)
         self.state = after_attempt(self.state, attempt)
+        if not outcome.ok:
+            self._deadline.remaining()
 
     async def _retry(self, action: Retry) -> AsyncIterator[AgentEvent]:
         self.state = after_retry(self.state, action.reason)
@@ -326,7 +357,7 @@ class Performer:
 
     def _declined(self) -> bool:
         """Moving on because no tool was called for is no failure."""
-        return self.state.choice is not None and not self.state.choice.tool
+        return self.state.choice is not None and self.state.choice.declined
 
     async def _ask(self, action: Ask) -> AsyncIterator[AgentEvent]:
         question = f"For {action.tool.replace('_', ' ')} I need: {', '.join(action.missing)}. What should it be?"
@@ -342,30 +373,29 @@ class Performer:
         if action.attempt is not None:
             messages = prompts.answer_messages(self._history, action.attempt)
         messages = prompts.spelled(messages, self._dialect)
-        fitted = await fit(self._model, messages, self._settings.max_tokens)
-        if fitted.dropped:
-            said = f"{fitted.dropped} older messages did not fit into the context and were left out."
-            self._warn(said)
-            yield Notice(code="history_dropped", message=said)
-        text = ""
-        async with aclosing(cast(Any, self._model.engine.generate(self._answer_request(fitted)))) as events:
+        fitted = await self._deadline.wait(lambda: fit(self._model, messages, self._settings.max_tokens))
+        for notice in self._dropped(fitted):
+            yield notice
+        text, loops = "", False
+        async with aclosing(cast(Any, self._stream(self._answer_request(fitted)))) as events:
             async for event in events:
                 match event:
                     case TextDelta():
                         text += event.text
+                        self._said = text
                         yield event
                         if self._settings.constraint is None and verify.is_looping(text):
                             self._warn("The model began to repeat itself and was stopped.")
                             self._finish_reason = "length"
+                            loops = True
                             break
                     case Generated():
-                        self._account(event)
                         self._finish_reason = event.finish_reason
                         text = event.text
-                    case Failed():
-                        raise event.error.to_exception()
                     case _:
                         yield event
+        if loops:
+            await self._settle(text)
         if action.attempt is not None and text.strip():
             left_out = verify.missing_from_answer(text, action.attempt)
             yield Verified(
@@ -380,6 +410,15 @@ class Performer:
         if not text.strip() and action.attempt is None:
             async for event in self._silent():
                 yield event
+
+    async def _settle(self, text: str) -> None:
+        """Account a generation that was broken off by its text's tokens, or by its pieces if those can't be counted."""
+        try:
+            tokens = await self._deadline.wait(lambda: self._model.engine.tokenize((Segment(text, special=False),)))
+        except SmidgenError:
+            self._account.settle()
+        else:
+            self._account.settle(len(tokens))
 
     async def _silent(self) -> AsyncIterator[AgentEvent]:
         """Nothing was said: that strategy is over. What ended by deadline or cancellation ends as such."""
@@ -402,7 +441,7 @@ class Performer:
             constraint=settings.constraint,
             max_tokens=min(settings.max_tokens, fitted.room),
             stop=(*self._model.profile.stop, *settings.stop),
-            timeout_s=self._remaining(),
+            timeout_s=self._deadline.remaining(),
             logprobs=settings.logprobs,
         )
 
@@ -427,28 +466,12 @@ class Performer:
             model=self._model.name,
             finish_reason=self._finish_reason,
             tool_calls=tuple(self._records),
-            usage=self._usage,
-            timings=self._timings,
+            usage=self._account.usage,
+            timings=self._account.timings,
             warnings=tuple(self._warnings),
             strategy="refusal" if refused else strategy,
         )
 
-    def _account(self, event: Generated) -> None:
-        self._usage += event.usage
-        self._timings += event.timings
-
     def _warn(self, text: str) -> None:
         if text not in self._warnings:
             self._warnings.append(text)
-
-
-async def _guarded(tool: Tool, arguments: dict[str, Any]) -> ToolOutcome:
-    """A tool that breaks its promise not to raise is contained; so is an approval that does."""
-    from smidgen.tools.function import failure
-
-    try:
-        return await tool.call(arguments)
-    except SmidgenError as error:
-        return failure(str(error))
-    except Exception as error:
-        return failure(f"{type(error).__name__}: {error}")

@@ -20,14 +20,21 @@ MAX_RETRIES = 1
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request goes: a tool's name, or "" for none. `call` is there if a rule wrote it already, `direct` if the
-    result then is the answer. `probability` is the model's own, 1.0 for a rule."""
+    """Where a request goes: a tool's name, or "" for none: none is needed, or, if `failed`, none could be chosen.
+    `call` is there if a rule wrote it already, `direct` if the result then is the answer. `probability` is the model's
+    own, 1.0 for a rule."""
 
     tool: str
     reason: str = ""
     probability: float = 1.0
     call: ToolCall | None = None
     direct: bool = False
+    failed: bool = False
+
+    @property
+    def declined(self) -> bool:
+        """No tool is called for, which is no failure."""
+        return not self.tool and not self.failed
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +224,7 @@ def after_escalation(state: State, reason: str) -> State:
     """The next strategy starts afresh, but remembers which calls failed. Where the model itself saw no need of a tool,
     it isn't asked again in simpler words."""
     rest: tuple[Strategy, ...] = state.strategies[1:]
-    declined = state.strategy == "constrained" and state.choice is not None and not state.choice.tool
+    declined = state.strategy == "constrained" and state.choice is not None and state.choice.declined
     if declined:
         rest = tuple[Strategy, ...](strategy for strategy in rest if strategy != "simplified")
     tried = (*state.tried, (state.strategy or "", reason))

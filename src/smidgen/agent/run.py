@@ -9,7 +9,7 @@ from typing import Any, cast
 from smidgen.agent import AgentModel, AgentSettings, Approve
 from smidgen.agent.perform import Performer
 from smidgen.agent.plan import Finish, plan
-from smidgen.errors import ErrorInfo, SmidgenError
+from smidgen.errors import DeadlineExceeded, ErrorInfo, SmidgenError
 from smidgen.events import AgentEvent, Failed, StepStarted
 from smidgen.messages import Message
 from smidgen.tools import Tool
@@ -24,8 +24,10 @@ async def run(
 ) -> AsyncIterator[AgentEvent]:
     """Answer the last user message of `history`. Raises no typed errors: the stream ends in exactly one `Finished` or
     `Failed`. Only the answer's own text comes as `TextDelta`. Without `approve`, tools with side effects are denied.
-    Closing the iterator, or cancelling the task, cancels what runs.
+    Closing the iterator, or cancelling the task, cancels what runs. At `timeout_s` whatever is waited for is cut: the
+    run ends in `Finished` with the finish reason "deadline" if some of the answer was said, else in `Failed`.
     """
+    performer: Performer | None = None
     try:
         performer = Performer(model, tools, history, settings or AgentSettings(), approve)
         number = 0
@@ -39,6 +41,8 @@ async def run(
                     yield event
             if performer.ended:
                 return
+    except DeadlineExceeded as error:
+        yield Failed(error=error.info()) if performer is None else performer.overdue(error)
     except SmidgenError as error:
         yield Failed(error=error.info())
     except Exception as error:

@@ -27,6 +27,7 @@ from smidgen.agent.plan import (
     plan,
 )
 from smidgen.messages import ToolCall
+from smidgen.tools import Fault
 
 STRATEGIES: tuple[Strategy, ...] = ("rules", "constrained", "simplified", "plain")
 CALLS = tuple(ToolCall(name=name, arguments={"x": x}) for name in "ab" for x in (1, 2))
@@ -64,7 +65,7 @@ def test_every_run_ends_and_never_repeats_a_failing_call(
                 assert state.verdict is not None and state.verdict.ok
                 made.append(action.call)
                 ok = data.draw(st.booleans())
-                fault = "" if ok else data.draw(st.sampled_from(["", "arguments", "world", "denied"]))
+                fault: Fault = "" if ok else data.draw(st.sampled_from(["", "arguments", "world", "denied"]))
                 answer = data.draw(st.sampled_from(["", "It is so."]))
                 state = after_attempt(
                     state, Attempt(call=action.call, ok=ok, text="result", answer=answer, fault=fault)
@@ -102,6 +103,12 @@ def test_a_rule_that_does_not_apply_moves_on_quietly() -> None:
 def test_where_no_tool_is_needed_the_simplified_prompt_is_skipped() -> None:
     state = replace(start(STRATEGIES[1:]), choice=Choice(tool="", reason="no tool is needed"))
     assert after_escalation(state, "no tool is needed").strategies == ("plain",)
+
+
+def test_where_no_tool_could_be_chosen_the_simplified_prompt_is_tried() -> None:
+    state = replace(start(STRATEGIES[1:]), choice=Choice(tool="", reason="too long", failed=True))
+    assert plan(state) == Escalate(reason="too long")
+    assert after_escalation(state, "too long").strategies == ("simplified", "plain")
 
 
 def test_an_answer_template_ends_it_without_the_model() -> None:

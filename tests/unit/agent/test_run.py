@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smidgen.agent import AgentModel, AgentSettings
 from smidgen.agent.run import run
-from smidgen.errors import ConstraintError, EngineCrashed, EngineUnavailable, SmidgenError
+from smidgen.errors import ConstraintError, ContextOverflow, EngineCrashed, EngineUnavailable, SmidgenError
 from smidgen.events import (
     AgentEvent,
     ApprovalNeeded,
@@ -21,11 +21,13 @@ from smidgen.events import (
     FellBack,
     Finished,
     Notice,
+    Prefilled,
+    Routed,
     TextDelta,
     ToolCalled,
     ToolReturned,
 )
-from smidgen.messages import GenerateRequest, Message, ScoreRequest, ScoreResult, ToolCall
+from smidgen.messages import GenerateRequest, Message, Prompt, ScoreRequest, ScoreResult, ToolCall
 from smidgen.testing import ScriptedEngine
 from smidgen.tools import Tool
 from smidgen.tools.builtin import builtin_tools
@@ -200,6 +202,8 @@ async def test_endless_repetition_is_stopped_and_said(agent_model: Make) -> None
     end = end_of(await events_of(agent_model(ScriptedEngine(["again and again " * 100])), (), said("go on")))
     assert len(end.text) < 400 and end.finish_reason == "length"
     assert any("repeat" in warning for warning in end.warnings)
+    assert end.usage.prompt_tokens > 0 and end.usage.completion_tokens == len(end.text)
+    assert end.timings.decode_s > 0
 
 
 async def test_a_silent_model_leads_to_an_honest_refusal(agent_model: Make) -> None:
@@ -246,6 +250,163 @@ async def test_the_time_limit_ends_the_run(agent_model: Make) -> None:
     events = await events_of(agent_model(engine), (sleep,), said("sleep on cat"), timeout_s=0.3)
     assert isinstance(events[-1], (Failed, Finished))
     assert any(isinstance(event, ToolReturned) and not event.ok for event in events)
+
+
+class Narrow(ScriptedEngine):
+    """Refuses to score prompts of more than `limit` bytes."""
+
+    def __init__(self, answers: list[Any], limit: int) -> None:
+        super().__init__(answers, scores={"lookup": -0.1, "chat": -3.0})
+        self.limit = limit
+        self.refused = 0
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        if sum(len(segment.text) for segment in request.prompt) > self.limit:
+            self.refused += 1
+            raise ContextOverflow("The prompt is too long.")
+        return await super().score(request)
+
+
+def many_tools() -> list[Tool]:
+    def offer(number: int) -> Tool:
+        @tool(name=f"chore_{number}", description=f"Do chore number {number}: " + "dust and sweep and polish " * 8)
+        def chore() -> str:
+            return "done"
+
+        return chore
+
+    return [lookup, *(offer(number) for number in range(20))]
+
+
+async def test_tools_that_do_not_fit_into_the_routing_prompt_are_tried_with_a_simpler_one(agent_model: Make) -> None:
+    engine = Narrow(['lookup(word="cat")', "cat means something"], 2000)
+    events = await events_of(agent_model(engine), many_tools(), said("look up cat in the dictionary"))
+    end = end_of(events)
+    assert engine.refused and [record.name for record in end.tool_calls] == ["lookup"]
+    assert end.strategy == "simplified"
+    hops = [(event.from_strategy, event.to_strategy) for event in events if isinstance(event, FellBack)]
+    assert hops == [("constrained", "simplified")]
+    assert [event.code for event in events if isinstance(event, Notice)] == ["routing_failed"]
+    assert any("too long" in warning for warning in end.warnings)
+    assert [event.strategy for event in events if isinstance(event, Routed)] == ["simplified"]
+
+
+async def test_where_no_tool_can_be_chosen_the_plain_answer_says_so(agent_model: Make) -> None:
+    events = await events_of(agent_model(Narrow(["Words."], 10)), (lookup,), said("look up cat in the dictionary"))
+    end = end_of(events)
+    assert (end.text, end.strategy) == ("Words.", "plain")
+    assert len(end.warnings) == 2 and all("too long" in warning for warning in end.warnings)
+
+
+@pytest.mark.parametrize("choice", ["required", "lookup"])
+async def test_a_required_call_that_cannot_be_made_is_refused_not_answered_in_words(
+    agent_model: Make, choice: str
+) -> None:
+    engine = Narrow(["no call"] * 8, 10)
+    end = end_of(await events_of(agent_model(engine), (lookup,), said("cat"), tool_choice=choice))
+    assert end.strategy == "refusal" and end.tool_calls == ()
+    assert "could not answer" in end.text and end.warnings
+
+
+async def test_a_required_call_is_made_even_if_only_the_simpler_prompt_fits(agent_model: Make) -> None:
+    engine = Narrow(['lookup(word="cat")', "cat means something"], 2200)
+    events = await events_of(agent_model(engine), many_tools(), said("cat"), tool_choice="required")
+    assert [record.name for record in end_of(events).tool_calls] == ["lookup"]
+
+
+async def test_a_required_call_without_tools_is_the_callers_mistake(agent_model: Make) -> None:
+    events = await events_of(agent_model(ScriptedEngine(["Words."])), (), said("cat"), tool_choice="required")
+    assert isinstance(events[-1], Failed) and events[-1].error.fault == "caller"
+
+
+class Waiting(ScriptedEngine):
+    """Hangs where it is told to, whatever time limit it is given."""
+
+    def __init__(self, where: str, answers: list[Any]) -> None:
+        super().__init__(answers, scores={"lookup": -0.1, "note": -0.1, "chat": -3.0})
+        self.where = where
+
+    async def tokenize(self, prompt: Prompt, *, timeout_s: float | None = None) -> tuple[int, ...]:
+        if self.where == "tokenize":
+            await asyncio.Event().wait()
+        return await super().tokenize(prompt, timeout_s=timeout_s)
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        if self.where == "score":
+            await asyncio.Event().wait()
+        return await super().score(request)
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
+        yield Prefilled(prompt_tokens=7, cached_tokens=2)
+        if self.where == "stream":
+            yield TextDelta(text="some ")
+            yield TextDelta(text="words")
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("where", ["tokenize", "score", "generate"])
+async def test_the_time_limit_cuts_whatever_is_waited_for(agent_model: Make, where: str) -> None:
+    async with asyncio.timeout(20):
+        tools = (lookup,) if where == "score" else ()
+        events = await events_of(agent_model(Waiting(where, [])), tools, said("look up cat"), timeout_s=0.1)
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "deadline_exceeded"
+
+
+async def test_what_was_said_by_the_time_limit_is_kept(agent_model: Make) -> None:
+    async with asyncio.timeout(20):
+        end = end_of(await events_of(agent_model(Waiting("stream", [])), (), said("go on"), timeout_s=0.1))
+    assert (end.text, end.finish_reason) == ("some words", "deadline")
+    assert (end.usage.prompt_tokens, end.usage.cached_tokens, end.usage.completion_tokens) == (7, 2, 2)
+    assert end.timings.decode_s > 0
+
+
+async def test_an_approval_that_never_comes_ends_at_the_time_limit_and_nothing_ran(agent_model: Make) -> None:
+    ran: list[str] = []
+
+    @tool(effect="write")
+    def note(text: str) -> str:
+        """Keep a note."""
+        ran.append(text)
+        return "kept"
+
+    async def ask(call: ToolCall, preview: str) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    engine = ScriptedEngine(['note(text="milk")'], scores={"note": -0.1, "chat": -3.0})
+    async with asyncio.timeout(20):
+        events = await events_of(agent_model(engine), (note,), said("note: milk"), timeout_s=0.2, approve=ask)
+    returned = [event for event in events if isinstance(event, ToolReturned)]
+    assert [event.ok for event in returned] == [False] and "did not run" in returned[0].result
+    failed = events[-1]
+    assert isinstance(failed, Failed) and failed.error.code == "deadline_exceeded"
+    assert failed.error.details["tool_calls"] == 1 and not ran
+
+
+@pytest.mark.parametrize("where", ["tokenize", "stream"])
+async def test_cancelling_under_a_time_limit_is_still_cancelling(agent_model: Make, where: str) -> None:
+    task = asyncio.create_task(events_of(agent_model(Waiting(where, [])), (), said("hi"), timeout_s=60))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_timeout_of_the_engines_own_is_not_the_runs(agent_model: Make) -> None:
+    events = await events_of(agent_model(Trouble(TimeoutError("mine"), when="start")), (), said("hi"), timeout_s=60)
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "internal"
+
+
+async def test_history_dropped_from_the_prompt_of_a_call_is_said_once(agent_model: Make) -> None:
+    engine = ScriptedEngine(
+        ['lookup(word="cat")', "cat means something"], scores={"lookup": -0.1, "chat": -3.0}, context=1200
+    )
+    history = said(*(f"turn {number} " + "x" * 120 for number in range(10)), "look up cat in the dictionary")
+    events = await events_of(agent_model(engine), (lookup,), history, max_tokens=64)
+    notices = [index for index, event in enumerate(events) if isinstance(event, Notice)]
+    called = [index for index, event in enumerate(events) if isinstance(event, ToolCalled)]
+    assert len(notices) == 1 and notices[0] < called[0]
+    assert sum("older messages" in warning for warning in end_of(events).warnings) == 1
 
 
 async def test_a_constraint_that_cannot_be_made_moves_on(agent_model: Make) -> None:
