@@ -14,6 +14,7 @@ import pytest
 from smidgen.engine.local import LocalEngine
 from smidgen.events import EngineEvent, Failed, Generated, Notice, Resumed, TextDelta
 from smidgen.messages import GenerateRequest, Segment
+from smidgen.supervise.child import Child
 from smidgen.supervise.plan import Limits
 from smidgen.testing import FakeBackend
 from smidgen.testing.backend import BOS, EOS
@@ -110,6 +111,7 @@ class Bench:
         limits: Limits = QUICK,
         module: str = "smidgen.testing.worker",
         on_notice: Callable[[Notice], None] | None = None,
+        spare: Child | None = None,
         **options: Any,
     ) -> LocalEngine:
         """An engine that isn't open. `wishes`: see smidgen.testing.worker; `once` counts the fault in a file."""
@@ -122,6 +124,7 @@ class Bench:
             worker_module=module,
             crash_folder=self.crashes,
             on_notice=on_notice or self.notices.append,
+            spare=spare,
         )
         self.engines.append(engine)
         return engine

@@ -24,6 +24,7 @@ from smidgen.errors import (
 )
 from smidgen.messages import ScoreRequest, Segment
 from smidgen.supervise import reports
+from smidgen.supervise.child import Child
 from smidgen.supervise.supervisor import Supervisor
 from smidgen.wire import LoadOptions
 
@@ -374,3 +375,35 @@ async def test_deadline_of_the_other_questions(bench):
     stream.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stream
+
+
+async def started_ahead():
+    spare = Child("smidgen.testing.worker")
+    await spare.start()
+    return spare
+
+
+async def test_worker_started_ahead_is_the_engines_first(bench, wait_for):
+    spare = await started_ahead()
+    await asyncio.sleep(0.5)  # its greeting comes before anybody listens
+    engine = await bench.start(spare=spare)
+    assert (engine.pid, engine.restarts) == (spare.pid, 0)
+    os.kill(spare.pid, signal.SIGKILL)
+    await wait_for(lambda: engine.restarts == 1)
+    assert (await bench.read(engine, bench.request("Hi", 5))).generated.text == bench.greedy("Hi", 5)
+    assert engine.pid != spare.pid
+
+
+async def test_worker_started_ahead_that_died_is_replaced(bench):
+    spare = await started_ahead()
+    os.kill(spare.pid, signal.SIGKILL)
+    await asyncio.sleep(0.2)
+    engine = await bench.start(spare=spare)
+    assert engine.pid != spare.pid
+    assert (await bench.read(engine, bench.request("Hi", 5))).generated.text == bench.greedy("Hi", 5)
+
+
+async def test_worker_started_ahead_ends_with_an_engine_that_was_never_opened(bench):
+    spare = await started_ahead()
+    await bench.engine(spare=spare).aclose()
+    assert not bench.is_running(spare.pid)

@@ -15,6 +15,7 @@ from smidgen.engine.job import Generation, Job, Question
 from smidgen.engine.quarantine import Quarantine
 from smidgen.errors import EngineBusy, EngineCrashed, EngineUnavailable, SmidgenError
 from smidgen.events import Notice
+from smidgen.supervise.child import Child
 from smidgen.supervise.plan import Limits
 from smidgen.supervise.supervisor import Crash, Supervisor
 from smidgen.wire import Cancel, Done, LoadOptions, ModelInfo, RequestFailed, Step, WorkerMessage
@@ -37,12 +38,15 @@ class Desk:
         module: str,
         crash_folder: Path | None,
         on_notice: Callable[[Notice], None] | None,
+        spare: Child | None = None,
     ) -> None:
         self.info: ModelInfo | None = None
         self._name = name
         self._max_queue = options.max_queue
         self._on_notice = on_notice
-        self.supervisor = Supervisor(name, options, self, limits=limits, module=module, crash_folder=crash_folder)
+        self.supervisor = Supervisor(
+            name, options, self, limits=limits, module=module, crash_folder=crash_folder, spare=spare
+        )
         self._quarantine = Quarantine()
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, Job] = {}

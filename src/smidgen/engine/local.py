@@ -18,6 +18,7 @@ from smidgen.engine.job import Generation, Question
 from smidgen.errors import EngineUnavailable, ProtocolError
 from smidgen.events import EngineEvent, Failed, Generated, Notice
 from smidgen.messages import Embeddings, GenerateRequest, Prompt, ScoreRequest, ScoreResult
+from smidgen.supervise.child import Child
 from smidgen.supervise.plan import Limits
 from smidgen.wire import (
     ClearCache,
@@ -39,6 +40,7 @@ from smidgen.wire import (
 )
 
 USUAL = Limits()
+WORKER = "smidgen.worker"
 A = TypeVar("A", bound=WorkerMessage)
 
 
@@ -47,6 +49,7 @@ class LocalEngine:
 
     limits: when a worker counts as hung and how often it is replaced. crash_folder: where crash reports are kept, None
     for nowhere. on_notice: told of restarts, quarantines and of giving up; called from the event loop.
+    spare: a worker process started ahead, which this engine now owns.
     Raises InvalidRequest for options out of range.
     """
 
@@ -56,9 +59,10 @@ class LocalEngine:
         options: LoadOptions,
         *,
         limits: Limits = USUAL,
-        worker_module: str = "smidgen.worker",
+        worker_module: str = WORKER,
         crash_folder: Path | None = None,
         on_notice: Callable[[Notice], None] | None = None,
+        spare: Child | None = None,
     ) -> None:
         validate.load_options(options)
         self._name = name
@@ -70,6 +74,7 @@ class LocalEngine:
             module=worker_module,
             crash_folder=crash_folder,
             on_notice=on_notice,
+            spare=spare,
         )
 
     @property

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smidgen.models.library import Library, ModelFile
     from smidgen.models.profiles import Profile
     from smidgen.models.template import ChatTemplate
+    from smidgen.supervise.child import Child
 
 log = logging.getLogger("smidgen.runtime")
 
@@ -69,6 +70,7 @@ class Loader:
         self._preparing: dict[str, asyncio.Lock] = {}
         self._budget_bytes = 0
         self._measuring = threading.Lock()
+        self._spares: list[Child] = []
 
     @asynccontextmanager
     async def lease(self, spec: str) -> AsyncGenerator[Lease, None]:
@@ -87,6 +89,8 @@ class Loader:
             yield Lease(model=model, notices=(*plan.notices, *template_notices))
 
     async def aclose(self) -> None:
+        for spare in tuple(self._spares):
+            await self._end(spare)
         if self._pool is not None:
             await self._pool.aclose()
 
@@ -94,7 +98,12 @@ class Loader:
         if spec not in self._known:
             async with self._preparing.setdefault(spec, asyncio.Lock()):
                 if spec not in self._known:
-                    self._known[spec] = await asyncio.to_thread(self._prepare, spec)
+                    async with self._spare_worker():
+                        self._known[spec] = await asyncio.to_thread(self._prepare, spec)
+                        return await self._lease(spec, stack)
+        return await self._lease(spec, stack)
+
+    async def _lease(self, spec: str, stack: AsyncExitStack) -> tuple[Known, Engine, Plan]:
         known, plan = self._known[spec]
         pool = self._its_pool()
         while True:
@@ -109,6 +118,36 @@ class Loader:
             else:
                 self._known[spec] = known, plan
                 return known, engine, plan
+
+    @asynccontextmanager
+    async def _spare_worker(self) -> AsyncGenerator[None, None]:
+        """A worker process starts while its model's header is still read, for the time to the first token. Whichever
+        model is opened next has it; if none is, it ends."""
+        spare = await self._started_worker()
+        if spare is not None:
+            self._spares.append(spare)
+        try:
+            yield
+        finally:
+            if spare in self._spares:
+                await self._end(spare)
+
+    async def _started_worker(self) -> Child | None:
+        from smidgen.engine.local import WORKER
+        from smidgen.supervise.child import Child
+
+        spare = Child(WORKER)
+        try:
+            await spare.start()
+        except OSError as error:
+            log.info("no worker could be started ahead: %s", error)  # the engine's own attempt will report it
+            return None
+        return spare
+
+    async def _end(self, spare: Child) -> None:
+        self._spares.remove(spare)
+        spare.kill()
+        await spare.wait()
 
     def _prepare(self, spec: str) -> tuple[Known, Plan]:
         """Blocks: reads the file's header, and fetches the file first if it isn't here."""
@@ -137,7 +176,9 @@ class Loader:
             limits=self._config.supervision,
             crash_folder=self._config.home_path() / "crashes",
             on_notice=lambda notice: log.warning("%s: %s", plan, notice.message),
+            spare=self._spares[0] if self._spares else None,
         )
+        del self._spares[:1]  # it is the engine's now
         try:
             await engine.open()
         except BaseException:

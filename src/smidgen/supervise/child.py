@@ -88,18 +88,15 @@ class _Output(asyncio.SubprocessProtocol):
 class Child:
     """A worker process. `start` it once; if that returns, `wait` must be awaited in the end, which reaps it.
 
-    `receive` gets every message, `lost` the end of the socket. pid is 0 before the process exists.
+    Whoever uses it calls `attach` in time; what came before is kept. pid is 0 before the process exists.
     """
 
-    def __init__(
-        self,
-        module: str,
-        receive: Callable[[WorkerMessage], None],
-        lost: Callable[[ProtocolError | None], None],
-    ) -> None:
+    def __init__(self, module: str) -> None:
         self.pid = 0
         self._module = module
-        self._channel = Channel(receive, lost)
+        self._early: list[WorkerMessage] = []
+        self._lost_early: list[ProtocolError | None] = []
+        self._channel = Channel(self._early.append, self._lost_early.append)
         self._transport: asyncio.SubprocessTransport | None = None
         self._output = _Output()
         self._started = time.monotonic()
@@ -117,6 +114,14 @@ class Child:
             ours.close()
             self.kill()
             raise
+
+    def attach(self, receive: Callable[[WorkerMessage], None], lost: Callable[[ProtocolError | None], None]) -> None:
+        """From now on `receive` gets every message and `lost` the end of the socket; at once what came already."""
+        self._channel.receive, self._channel.lost = receive, lost
+        for message in self._early:
+            receive(message)
+        for error in self._lost_early:
+            lost(error)
 
     def send(self, message: ParentMessage) -> None:
         self._channel.send(message)

@@ -18,8 +18,8 @@ class Channel(asyncio.Protocol):
     """`receive` gets each message in order; `lost` is called once, at the end, with what was wrong or None."""
 
     def __init__(self, receive: Callable[[WorkerMessage], None], lost: Callable[[ProtocolError | None], None]) -> None:
-        self._receive = receive
-        self._lost = lost
+        self.receive = receive
+        self.lost = lost
         self._reader: FrameReader[WorkerMessage] = FrameReader(decode_from_worker)
         self._transport: asyncio.Transport | None = None
         self._ended = False
@@ -36,7 +36,7 @@ class Channel(asyncio.Protocol):
         for message in messages:
             if self._ended:
                 return
-            self._receive(message)
+            self.receive(message)
 
     def eof_received(self) -> bool:
         if self._reader.pending:
@@ -66,4 +66,4 @@ class Channel(asyncio.Protocol):
         self._ended = True
         if self._transport is not None:
             self._transport.abort()
-        self._lost(error)
+        self.lost(error)

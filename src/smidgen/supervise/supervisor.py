@@ -84,7 +84,10 @@ class Supervisor:
         limits: Limits,
         module: str,
         crash_folder: Path | None,
+        spare: Child | None = None,
     ) -> None:
+        """spare: a started process of `module` that nobody is attached to, for the first life."""
+        self._spare = spare
         self.restarts = 0
         self.fraction = 0.0
         self._name = name
@@ -146,6 +149,10 @@ class Supervisor:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._spare is not None:
+            spare, self._spare = self._spare, None
+            spare.kill()
+            await spare.wait()
         life = self._life
         if life is not None and not life.done():
             try:
@@ -237,9 +244,12 @@ class Supervisor:
 
     async def _run(self) -> Exit | None:
         """From start to end of a process; None if it could not be started."""
-        child = self._child = Child(self._module, self._receive, self._lost)
+        child = self._child = self._spare or Child(self._module)
+        spare, self._spare = self._spare, None
         try:
-            await child.start()
+            if spare is None:
+                await child.start()
+            child.attach(self._receive, self._lost)
             if self._closing:
                 child.kill()
             return await child.wait()

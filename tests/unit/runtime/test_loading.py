@@ -159,6 +159,17 @@ class Opened(ScriptedEngine):
         self._log.append(f"close {self.name}")
 
 
+class Spare:
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def kill(self) -> None:
+        self.done.append("killed")
+
+    async def wait(self) -> None:
+        self.done.append("reaped")
+
+
 class Bench:
     """A loader whose models take 40 of the bytes that are available, which shrink by what is loaded."""
 
@@ -169,9 +180,12 @@ class Bench:
         self.budgets: list[int] = []
         self.prepared: list[str] = []
         self.available = 100
+        self.spares: list[Spare] = []
+        self.fails = False
         self.loader = Loader(Config(home="nowhere"), cast("Any", SimpleNamespace(ensure=lambda spec: spec)))
         monkeypatch.setattr(loading, "prepared", self.prepare)
         monkeypatch.setattr(self.loader, "_start", self.start)
+        monkeypatch.setattr(self.loader, "_started_worker", self.spare)
 
     def prepare(self, spec: Any, config: Config, budget: Callable[[int], int]) -> Any:
         self.prepared.append(spec)
@@ -184,7 +198,13 @@ class Bench:
 
     async def start(self, plan: Plan) -> Opened:
         self.available -= plan.bytes
+        if self.fails:
+            raise ModelLoadFailed("No.")
         return Opened(plan.name, self.log)
+
+    async def spare(self) -> Spare:
+        self.spares.append(Spare())
+        return self.spares[-1]
 
     async def use(self, spec: str) -> None:
         async with self.loader.lease(spec):
@@ -223,4 +243,13 @@ async def test_a_loaded_model_is_leased_while_another_is_being_prepared(bench: B
 async def test_a_model_wanted_twice_at_once_is_prepared_once(bench: Bench) -> None:
     await asyncio.gather(*(bench.use("a") for _ in range(5)))
     assert bench.prepared == ["a"]
+    assert len(bench.spares) == 1
     assert bench.log.count("open a") == 1
+
+
+async def test_a_worker_started_ahead_that_no_model_took_is_ended(bench: Bench) -> None:
+    bench.fails = True
+    with pytest.raises(ModelLoadFailed):
+        await bench.use("a")
+    await bench.loader.aclose()
+    assert [spare.done for spare in bench.spares] == [["killed", "reaped"]]
