@@ -322,7 +322,7 @@ class Performer:
         else:
             sources = [turn.content for turn in self._history if turn.role != "system"]
             sources += [attempt.text for attempt in self.state.attempts if attempt.ok]
-            verdict = verify.check_call(action.call, tool.spec, tool.effect, sources)
+            verdict = verify.check_call(action.call, tool.spec, tool.effect, sources, self._request or "")
         self._change(verdict=verdict)
         yield Verified(check="call", ok=verdict.ok, reason=verdict.reason)
 

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from smidgen.agent.plan import Attempt, Verdict
-from smidgen.agent.route import examples_of
+from smidgen.agent.route import evidence, examples_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools import Effect
 
@@ -49,10 +49,11 @@ def numbers_in(text: str) -> Iterator[Decimal]:
         yield total
 
 
-def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence[str]) -> Verdict:
+def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence[str], request: str = "") -> Verdict:
     """Is this call one of the tool's schema, and do its values come from the conversation?
 
     sources: what was said and what tools returned. A call with side effects must besides name something that was said.
+    request: the user's last message; with it, numbers that only the user can say are asked for, not guessed again.
     """
     problem = next(schema_problems(call.arguments, spec.parameters, ""), "")
     if problem:
@@ -63,6 +64,9 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
         return Verdict(ok=False, reason=f"{copied} is only an example; use what the request says")
     stray = ungrounded_number(call, spec, text)
     if stray:
+        missing = unsaid_numbers(call, spec, request, text)
+        if missing:
+            return Verdict(ok=False, reason=f"the request doesn't say {' and '.join(missing)}", missing=missing)
         return Verdict(ok=False, reason=f"{stray} doesn't stand in the request; use only its own numbers")
     if effect == "write" and not _names_something(call, spec, text):
         return Verdict(ok=False, reason="the request doesn't say what to change")
@@ -100,6 +104,22 @@ def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
                 if number not in allowed:
                     return f"{number:f}"
     return ""
+
+
+def unsaid_numbers(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tuple[str, ...]:
+    """Required numbers that were made up although nobody said any number at all; () if none, or if the request doesn't
+    itself speak for the tool. "a" and "an" aren't taken for numbers. Dates and paths may be meant without being written
+    and are never asked for."""
+    if evidence(request, spec) <= 0 or set(numbers_in(text)) - {Decimal(1)}:
+        return ()
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    return tuple(
+        name
+        for name in cast(list[str], spec.parameters.get("required", []))
+        if properties.get(name, {}).get("type") in ("integer", "number")
+        and "enum" not in properties[name]
+        and ungrounded_number(ToolCall(name=call.name, arguments={name: call.arguments.get(name)}), spec, text)
+    )
 
 
 def numbers_in_value(value: Any) -> Iterator[Decimal]:

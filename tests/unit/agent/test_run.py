@@ -16,6 +16,7 @@ from smidgen.errors import ConstraintError, ContextOverflow, EngineCrashed, Engi
 from smidgen.events import (
     AgentEvent,
     ApprovalNeeded,
+    Asked,
     EngineEvent,
     Failed,
     FellBack,
@@ -204,6 +205,30 @@ async def test_endless_repetition_is_stopped_and_said(agent_model: Make) -> None
     assert any("repeat" in warning for warning in end.warnings)
     assert end.usage.prompt_tokens > 0 and end.usage.completion_tokens == len(end.text)
     assert end.timings.decode_s > 0
+
+
+@tool
+def order(item: str, count: int) -> str:
+    """Order pieces of an item from the shop."""
+    return f"ordered {count} of {item}"
+
+
+async def test_a_required_number_that_nobody_said_is_asked_for(agent_model: Make) -> None:
+    engine = ScriptedEngine(['order(item="saw", count=17)'], scores={"order": -0.1, "chat": -3.0})
+    events = await events_of(agent_model(engine), (order,), said("order the item saw from a shop"))
+    assert [event.missing for event in events if isinstance(event, Asked)] == [("count",)]
+    end = end_of(events)
+    assert "count" in end.text and not [event for event in events if isinstance(event, ToolCalled)]
+
+
+@pytest.mark.parametrize("request_text", ["order 12 pieces of the item saw", "sing of the sea"])
+async def test_nothing_is_asked_where_a_number_was_said_or_the_tool_is_far_from_the_request(
+    agent_model: Make, request_text: str
+) -> None:
+    engine = ScriptedEngine(['order(item="saw", count=17)'] * 4 + ["Words."], scores={"order": -0.01, "chat": -30.0})
+    events = await events_of(agent_model(engine), (order,), said(request_text))
+    assert not [event for event in events if isinstance(event, (Asked, ToolCalled))]
+    end_of(events)
 
 
 async def test_a_silent_model_leads_to_an_honest_refusal(agent_model: Make) -> None:
