@@ -38,9 +38,7 @@ class SmidgenError(Exception):
     fault: Fault = "bug"
     default_retryable: ClassVar[bool] = False
 
-    def __init__(
-        self, message: str, *, hint: str = "", retryable: bool | None = None, **details: Any
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", retryable: bool | None = None, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -151,7 +151,8 @@ async def test_crash_report_has_the_stack_and_shapes_but_no_text(bench):
     assert "Segmentation fault" in report.stack
     assert "string_at" in report.stack
     (shape,) = report.requests
-    assert (shape["kind"], shape["prompt_tokens"], shape["emitted_tokens"]) == ("generate", 10, 19)
+    assert (shape["kind"], shape["prompt_tokens"]) == ("generate", 10)
+    assert 1 <= shape["emitted_tokens"] <= 19, "the worker tells of the first at once and of the others in bundles"
     assert shape["sampling"]["temperature"] == 0.0
     assert "secret" not in path.read_text()
     assert bench.greedy("my secret", 19) not in json.dumps(shape)
