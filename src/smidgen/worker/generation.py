@@ -128,7 +128,7 @@ class Generation:
 
     def take_chunk(self) -> Chunk | None:
         """What is new since the last call, or None."""
-        if not self._new_tokens and (self.announced or not self.sampled_at):
+        if not self._new_tokens and self.announced:
             return None
         chunk = Chunk(
             id=self.id,

@@ -13,6 +13,7 @@ from smidgen.events import FinishReason
 from smidgen.llama import Backend, DecodeFailed, NoRoom
 from smidgen.wire import (
     Cancel,
+    Chunk,
     ClearCache,
     Detokenize,
     Embed,
@@ -44,9 +45,6 @@ from smidgen.worker.scheduler import Copy, Operation, Scheduler, Work
 from smidgen.worker.score import Scoring
 from smidgen.worker.sequence import Sequence
 
-PACE_S = 0.025
-"""Steps closer together than this share a message: on two cores every message that wakes the parent takes a moment of
-the decode threads' time. A request's first token and its end are told at once."""
 TELL_WAITING_S = 1.0
 NOTHING_READY_S = 0.02
 """How long to wait for messages when requests are there but none can be decoded (a grammar is being prepared)."""
@@ -77,8 +75,6 @@ class Loop:
         self._embeddings: dict[int, Embedding] = {}
         self._steps = 0
         self._told_at = 0.0
-        self._untold = 0
-        self._first_token = False
         self._counters = dict.fromkeys(
             (
                 "decoded_tokens",
@@ -287,6 +283,7 @@ class Loop:
     def _sample(self, work: list[Work]) -> None:
         last = -1
         decoded = 0
+        chunks: list[Chunk] = []
         ended: list[Generation] = []
         scored: list[Sequence] = []
         failed: list[tuple[Sequence, SmidgenError]] = []
@@ -308,10 +305,11 @@ class Loop:
                 failed.append((sequence, error))
                 continue
             self._counters["sampled_tokens"] += 1
-            self._first_token |= not generation.announced
             if generation.ended is not None:
                 ended.append(generation)
-        self._count_step(decoded, tell=bool(ended or failed))
+            if (chunk := generation.take_chunk()) is not None:
+                chunks.append(chunk)
+        self._count_step(decoded, tuple(chunks))
         for sequence, error in failed:
             self._fail(sequence.id, sequence, error)
         for generation in ended:
@@ -338,7 +336,7 @@ class Loop:
                     sequence.computed,
                     slots,
                     self._scheduler.free_cells,
-                    self._count_step,
+                    lambda count: self._count_step(count, ()),
                 )
             result = scoring.result(sequence.prompt_length, max(sequence.cached, 0))
         except NoRoom:
@@ -380,7 +378,7 @@ class Loop:
             self._drop_embedding(request_id)
             self._channel.send(RequestFailed(id=request_id, error=_typed(error).info()))
             return
-        self._count_step(decoded)
+        self._count_step(decoded, ())
         if embedding.result is not None:
             self._drop_embedding(request_id)
             self._channel.send(Embedded(id=request_id, result=embedding.result))
@@ -389,16 +387,10 @@ class Loop:
         self._embeddings.pop(request_id).close()
         self._scheduler.lent = 0
 
-    def _count_step(self, decoded: int, tell: bool = False) -> None:
-        """A decode is done; what it brought goes out now, or with the next one if the last message was a moment ago."""
+    def _count_step(self, decoded: int, chunks: tuple[Chunk, ...]) -> None:
         self._steps += 1
         self._counters["decoded_tokens"] += decoded
-        self._untold += decoded
-        now = time.monotonic()
-        if tell or self._first_token or now - self._told_at >= PACE_S:
-            chunks = [chunk for generation in self._generations.values() if (chunk := generation.take_chunk())]
-            self._channel.send(Step(number=self._steps, decoded=self._untold, chunks=tuple(chunks)))
-            self._told_at, self._untold, self._first_token = now, 0, False
+        self._channel.send(Step(number=self._steps, decoded=decoded, chunks=chunks))
 
     def _perform(self, operations: list[Operation]) -> None:
         for operation in operations:
