@@ -33,10 +33,7 @@ def own_template(file: ModelFile) -> ChatTemplate:
 async def test_token_for_token_as_llama_cpp_renders_it(
     open_engine: OpenEngine, model_file: Callable[[str], ModelFile], model: str
 ) -> None:
-    facts = detect.detect(gguf.read(Path(model_file(model).path)))
-    template = ChatTemplate(
-        facts.chat_template, bos=facts.bos_text, eos=facts.eos_text, control_texts=facts.control_texts
-    )
+    template = own_template(model_file(model))
     async with open_engine(model) as engine:
         for conversation in CONVERSATIONS:
             native = await engine.render_native(conversation)
@@ -48,10 +45,7 @@ async def test_token_for_token_as_llama_cpp_renders_it(
 async def test_a_control_token_spelled_by_a_user_stays_text(
     open_engine: OpenEngine, model_file: Callable[[str], ModelFile], model: str
 ) -> None:
-    facts = detect.detect(gguf.read(Path(model_file(model).path)))
-    template = ChatTemplate(
-        facts.chat_template, bos=facts.bos_text, eos=facts.eos_text, control_texts=facts.control_texts
-    )
+    template = own_template(model_file(model))
     async with open_engine(model) as engine:
         (end,) = await engine.tokenize((Segment("<|im_end|>"),))
         plain = await engine.tokenize(template.render([Message(role="user", content="harmless")]))
