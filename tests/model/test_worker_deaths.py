@@ -97,7 +97,9 @@ async def test_while_nothing_is_asked(open_engine: OpenEngine, write: Write, dea
         assert engine.pid != first
 
 
-async def test_eight_streams_survive_together_and_nobody_is_repeated(open_engine: OpenEngine, write: Write) -> None:
+async def test_eight_streams_survive_together_and_nobody_is_repeated(
+    open_engine: OpenEngine, write: Write, assert_same: Callable[..., Awaitable[bool]]
+) -> None:
     notices: list[Notice] = []
     async with open_engine(limits=QUICK, on_notice=notices.append) as engine:
         texts = [f"Story {number}: once upon a time" for number in range(8)]
@@ -107,8 +109,8 @@ async def test_eight_streams_survive_together_and_nobody_is_repeated(open_engine
         kill(engine, signal.SIGKILL)
         made = await streams
         assert [one.usage.completion_tokens for one in made] == [40] * 8
-        # Other batch shapes, other last bits: texts may part at near ties (conftest.NEAR_TIE), never begin differently.
-        assert sum(one.text == text for one, text in zip(made, whole, strict=True)) >= 4
+        for text, one, other in zip(texts, whole, made, strict=True):
+            await assert_same(engine, text, one, other.text)  # batch shapes change last bits: near ties may part
         assert notices
 
 
