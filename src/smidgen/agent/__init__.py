@@ -6,7 +6,7 @@ route    rules that need no model, then gate, choice and fill by the model's own
 verify   checks of calls and answers
 context  what of the history fits, counted in the model's own tokens
 calling  one tool call with its limits and its approval
-deadline the run's time limit, around each wait
+deadline the run's time limit, around each wait, the one for the model included
 account  tokens and seconds used, also of what was broken off
 
 Plain chat is an agent without tools.
@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from smidgen.engine import Engine
+from smidgen.events import Notice
 from smidgen.messages import Constraint, Message, Prompt, Sampling, ToolCall, ToolSpec
 from smidgen.wire import ModelInfo
 
@@ -63,6 +64,25 @@ class AgentModel(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     template: Template
     info: ModelInfo | None = None
+
+    async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
+        """Itself: it is a `Supply` that has nothing left to do."""
+        return self, ()
+
+
+class Supply(Protocol):
+    """A model that is made ready when a run first needs it, which is never for a request that rules answer."""
+
+    @property
+    def name(self) -> str:
+        """What users call it, known before it is loaded."""
+        ...
+
+    async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
+        """The model, fetched and opened if need be, and what was decided meanwhile that the user must be told.
+
+        Awaited at most once a run. At the run's time limit it is cancelled. Raises typed errors."""
+        ...
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):

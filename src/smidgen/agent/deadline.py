@@ -25,7 +25,7 @@ class Deadline:
             return None
         left = self._end_at - time.monotonic()
         if left <= 0:
-            raise self._exceeded()
+            raise self._without_answer()
         return left
 
     async def wait(self, work: Callable[[], Awaitable[T]], grace: float = 0.0) -> T:
@@ -33,6 +33,13 @@ class Deadline:
 
         Cancellation from outside, and a TimeoutError of the work's own, come through as they are.
         """
+        return await self._wait(work, grace, self._without_answer)
+
+    async def model(self, name: str, get: Callable[[], Awaitable[T]]) -> T:
+        """Wait for a model to be got, up to the limit. Raises DeadlineExceeded with `model` in its details."""
+        return await self._wait(get, 0.0, lambda: self._without_model(name))
+
+    async def _wait(self, work: Callable[[], Awaitable[T]], grace: float, exceeded: Callable[[], Exception]) -> T:
         if self._end_at is None:
             return await work()
         limit = asyncio.timeout(self._end_at + grace - time.monotonic())
@@ -41,11 +48,18 @@ class Deadline:
                 return await work()
         except TimeoutError as error:
             if limit.expired():
-                raise self._exceeded() from error
+                raise exceeded() from error
             raise
 
-    def _exceeded(self) -> DeadlineExceeded:
+    def _without_answer(self) -> DeadlineExceeded:
         return DeadlineExceeded(
             f"The time limit of {self._seconds:g} s was reached before there was an answer.",
             hint="Allow more time, a shorter answer or a smaller model.",
+        )
+
+    def _without_model(self, name: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"The time limit of {self._seconds:g} s was reached before {name} was ready.",
+            hint="It goes on being fetched and loaded: ask again later, or allow more time.",
+            model=name,
         )

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from smidgen.agent import AgentModel, AgentSettings, Approve, Strategy, prompts, route, rules, verify
+from smidgen.agent import AgentModel, AgentSettings, Approve, Strategy, Supply, prompts, route, rules, verify
 from smidgen.agent.account import Account
 from smidgen.agent.calling import outcome_of
 from smidgen.agent.context import Fitted, fit
@@ -33,7 +33,9 @@ from smidgen.agent.plan import (
     after_attempt,
     after_escalation,
     after_retry,
+    needs_model,
 )
+from smidgen.dialects import Dialect
 from smidgen.dialects.choose import dialect
 from smidgen.engine import Engine
 from smidgen.errors import DeadlineExceeded, InvalidRequest, SmidgenError
@@ -83,17 +85,17 @@ class Performer:
 
     def __init__(
         self,
-        model: AgentModel,
+        supply: Supply,
         tools: Sequence[Tool],
         history: Sequence[Message],
         settings: AgentSettings,
         approve: Approve | None,
     ) -> None:
-        self._model = model
+        self._supply = supply
+        self._loaded: AgentModel | None = None
         self._settings = settings
         self._approve = approve
         self._tools = Registry(tools)
-        self._dialect = dialect(model.profile.dialect)
         self._history = prompts.with_system(history, settings.system)
         self._request = next((turn.content for turn in reversed(history) if turn.role == "user"), None)
         if self._request is None:
@@ -129,32 +131,12 @@ class Performer:
     def _allowed(self, way: Strategy) -> bool:
         return way != "rules" or self._settings.tool_choice == "auto"
 
-    @staticmethod
-    def name_of(action: AnyAction) -> str:
-        names = {"WriteCall": "generate", "CallTool": "call_tool"}
-        kind = type(action).__name__
-        return names.get(kind, kind.lower())
-
-    @staticmethod
-    def detail_of(action: AnyAction) -> str:
-        match action:
-            case WriteCall():
-                return f"a call of {action.tool}"
-            case CallTool() | Verify():
-                return action.call.name
-            case Route():
-                return action.strategy
-            case Retry() | Escalate():
-                return action.reason
-            case Generate():
-                return "the answer"
-            case _:
-                return ""
-
     def perform(self, action: AnyAction) -> AsyncIterator[AgentEvent]:
         """The events of one action; `state` has changed when they end. Raises typed errors that no strategy cures."""
         if not isinstance(action, Finish):
             self._deadline.remaining()
+        if self._loaded is None and needs_model(action):
+            return self._load_then(action)
         match action:
             case Route():
                 return self._route(action)
@@ -174,6 +156,24 @@ class Performer:
                 return self._generate(action)
             case Finish():
                 return self._finish(action)
+
+    async def _load_then(self, action: AnyAction) -> AsyncIterator[AgentEvent]:
+        self._loaded, notices = await self._deadline.model(self._supply.name, self._supply.load)
+        for notice in notices:
+            yield notice
+        async with aclosing(cast(Any, self.perform(action))) as events:
+            async for event in events:
+                yield event
+
+    @property
+    def _model(self) -> AgentModel:
+        if self._loaded is None:
+            raise RuntimeError("an action that counts as one without a model asked for the model")
+        return self._loaded
+
+    @property
+    def _dialect(self) -> Dialect:
+        return dialect(self._model.profile.dialect)
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
@@ -463,7 +463,7 @@ class Performer:
         strategy = self._answering or self.state.strategy or "plain"
         return Finished(
             text=text,
-            model=self._model.name,
+            model=(self._loaded or self._supply).name,
             finish_reason=self._finish_reason,
             tool_calls=tuple(self._records),
             usage=self._account.usage,

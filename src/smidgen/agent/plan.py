@@ -141,6 +141,36 @@ class Finish(Action, frozen=True, kw_only=True):
 AnyAction = Route | WriteCall | Verify | CallTool | Retry | Escalate | Ask | Generate | Finish
 
 
+def name_of(action: AnyAction) -> str:
+    """As `StepStarted` tells it."""
+    names = {"WriteCall": "generate", "CallTool": "call_tool"}
+    kind = type(action).__name__
+    return names.get(kind, kind.lower())
+
+
+def detail_of(action: AnyAction) -> str:
+    match action:
+        case WriteCall():
+            return f"a call of {action.tool}"
+        case CallTool() | Verify():
+            return action.call.name
+        case Route():
+            return action.strategy
+        case Retry() | Escalate():
+            return action.reason
+        case Generate():
+            return "the answer"
+        case _:
+            return ""
+
+
+def needs_model(action: AnyAction) -> bool:
+    return isinstance(action, WriteCall | Generate) or (isinstance(action, Route) and action.strategy != "rules")
+
+
+# --- what to do next --------------------------------------------------------------------------------------------------
+
+
 def plan(state: State) -> AnyAction:
     """The next action. Never the same failing call twice; Finish when nothing is left."""
     if state.text is not None:

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from smidgen.agent import AgentModel, AgentSettings, Approve
+from smidgen.agent import AgentSettings, Approve, Supply
 from smidgen.agent.perform import Performer
-from smidgen.agent.plan import Finish, plan
+from smidgen.agent.plan import Finish, detail_of, name_of, plan
 from smidgen.errors import DeadlineExceeded, ErrorInfo, SmidgenError
 from smidgen.events import AgentEvent, Failed, StepStarted
 from smidgen.messages import Message
@@ -16,7 +16,7 @@ from smidgen.tools import Tool
 
 
 async def run(
-    model: AgentModel,
+    model: Supply,
     tools: Sequence[Tool],
     history: Sequence[Message],
     settings: AgentSettings | None = None,
@@ -24,7 +24,8 @@ async def run(
 ) -> AsyncIterator[AgentEvent]:
     """Answer the last user message of `history`. Raises no typed errors: the stream ends in exactly one `Finished` or
     `Failed`. Only the answer's own text comes as `TextDelta`. Without `approve`, tools with side effects are denied.
-    Closing the iterator, or cancelling the task, cancels what runs. At `timeout_s` whatever is waited for is cut: the
+    Closing the iterator, or cancelling the task, cancels what runs. The model is loaded before the first action that
+    needs it. At `timeout_s` whatever is waited for is cut: the
     run ends in `Finished` with the finish reason "deadline" if some of the answer was said, else in `Failed`.
     """
     performer: Performer | None = None
@@ -35,7 +36,7 @@ async def run(
             action = plan(performer.state)
             number += 1
             if not isinstance(action, Finish):
-                yield StepStarted(number=number, action=performer.name_of(action), detail=performer.detail_of(action))
+                yield StepStarted(number=number, action=name_of(action), detail=detail_of(action))
             async with aclosing(cast(Any, performer.perform(action))) as events:
                 async for event in events:
                     yield event

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypedDict, Unpack, cast
 
 import msgspec
 
-from smidgen.agent import AgentSettings, Approve, Strategy
+from smidgen.agent import AgentModel, AgentSettings, Approve, Strategy
 from smidgen.errors import InvalidRequest
-from smidgen.events import AgentEvent, Finished
+from smidgen.events import AgentEvent, Finished, Notice
 from smidgen.messages import Constraint, Message, Sampling, ToolCall
 from smidgen.runtime.answers import Answer, Collector
 from smidgen.runtime.runtime import MessageLike, Runtime, conversation
@@ -126,10 +126,9 @@ class Agent:
         history = conversation([{"role": "user", "content": request}] if isinstance(request, str) else request)
         if not history or history[-1].role not in ("user", "tool"):
             raise InvalidRequest("There is nothing to answer.", hint="The last message must be the user's.")
-        async with self.runtime.lease(self._model) as lease:
-            for notice in lease.notices:
-                yield notice
-            events = run(lease.model, self._tools, history, settings, self._approve)
+        async with AsyncExitStack() as stack:
+            model = _Leased(self.runtime, self._model, stack)
+            events = run(model, self._tools, history, settings, self._approve)
             async with aclosing(cast("AsyncGenerator[AgentEvent, None]", events)) as source:
                 async for event in source:
                     yield event
@@ -146,6 +145,22 @@ class Agent:
             return msgspec.convert({**given, "system": self._system}, AgentSettings)
         except msgspec.ValidationError as error:
             raise InvalidRequest(f"An option of the agent can't be used: {error}.") from error
+
+
+class _Leased:
+    """An agent's model, a `Supply`: leased when the run first needs it, held until the stack is closed.
+
+    Raises UnknownModel for a name that isn't there, even if no model will be needed."""
+
+    def __init__(self, runtime: Runtime, spec: str | None, stack: AsyncExitStack) -> None:
+        self.name = runtime.name_of(spec)
+        self._runtime = runtime
+        self._spec = spec
+        self._stack = stack
+
+    async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
+        lease = await self._stack.enter_async_context(self._runtime.lease(self._spec))
+        return lease.model, lease.notices
 
 
 class Chat:

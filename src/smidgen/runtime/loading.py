@@ -13,8 +13,9 @@ import msgspec
 
 from smidgen.agent import AgentModel
 from smidgen.config import Config
-from smidgen.errors import EngineError, OutOfMemory, SmidgenError
+from smidgen.errors import Cancelled, ChecksumMismatch, EngineError, ModelNotPulled, OutOfMemory, SmidgenError
 from smidgen.events import Notice
+from smidgen.runtime.preparation import Preparation
 from smidgen.runtime.runtime import Lease
 from smidgen.wire import LoadOptions
 
@@ -60,14 +61,18 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loader:
-    """The models of a runtime: each is opened at its first lease and kept until its room is needed."""
+    """The models of a runtime: each is opened at its first lease and kept until its room is needed.
+
+    Whoever waits for a lease may be cancelled: the model goes on being fetched and opened, for the next. `aclose` ends
+    that too; what was fetched so far is kept."""
 
     def __init__(self, config: Config, library: Library | None = None) -> None:
         self._config = config
         self._library = library or library_of(config)
         self._known: dict[str, tuple[Known, Plan]] = {}
         self._pool: EnginePool[Plan] | None = None
-        self._preparing: dict[str, asyncio.Lock] = {}
+        self._preparations: dict[str, Preparation] = {}
+        self._closed = threading.Event()
         self._budget_bytes = 0
         self._measuring = threading.Lock()
         self._spares: list[Child] = []
@@ -88,20 +93,45 @@ class Loader:
             )
             yield Lease(model=model, notices=(*plan.notices, *template_notices))
 
+    def name_of(self, spec: str) -> str:
+        """The name that the file of a model has or will have, without fetching or hashing it. Raises UnknownModel,
+        InvalidRequest."""
+        from smidgen.models.spec import local_path, read
+
+        if spec in self._known:
+            return self._known[spec][0].file.name
+        wanted = read(spec, self._library.catalog)
+        path = None if wanted is None else local_path(wanted)
+        if wanted is not None and path is not None and path.is_file():
+            return wanted.name
+        try:
+            return self._library.resolve(spec).name
+        except (ModelNotPulled, ChecksumMismatch):
+            return spec if wanted is None else wanted.name
+
     async def aclose(self) -> None:
+        self._closed.set()
+        await asyncio.gather(*(preparation.aclose() for preparation in tuple(self._preparations.values())))
         for spare in tuple(self._spares):
             await self._end(spare)
         if self._pool is not None:
             await self._pool.aclose()
 
     async def _open(self, spec: str, stack: AsyncExitStack) -> tuple[Known, Engine, Plan]:
-        if spec not in self._known:
-            async with self._preparing.setdefault(spec, asyncio.Lock()):
-                if spec not in self._known:
-                    async with self._spare_worker():
-                        self._known[spec] = await asyncio.to_thread(self._prepare, spec)
-                        return await self._lease(spec, stack)
-        return await self._lease(spec, stack)
+        if spec not in self._known and spec not in self._preparations:
+            preparation = self._preparations[spec] = Preparation(spec, lambda: self._first_lease(spec))
+            preparation.add_done_callback(lambda: self._preparations.pop(spec))
+        if spec not in self._preparations:
+            return await self._lease(spec, stack)
+        async with self._preparations[spec].wait():
+            return await self._lease(spec, stack)
+
+    @asynccontextmanager
+    async def _first_lease(self, spec: str) -> AsyncGenerator[None, None]:
+        async with self._spare_worker(), AsyncExitStack() as stack:
+            self._known[spec] = await asyncio.to_thread(self._prepare, spec)
+            await self._lease(spec, stack)
+            yield
 
     async def _lease(self, spec: str, stack: AsyncExitStack) -> tuple[Known, Engine, Plan]:
         known, plan = self._known[spec]
@@ -151,7 +181,12 @@ class Loader:
 
     def _prepare(self, spec: str) -> tuple[Known, Plan]:
         """Blocks: reads the file's header, and fetches the file first if it isn't here."""
-        return prepared(self._library.ensure(spec), self._config, self._budget)
+        return prepared(self._library.ensure(spec, self._go_on), self._config, self._budget)
+
+    def _go_on(self, _: object) -> None:
+        """Asked by a download at each step of its progress. What it raises ends it."""
+        if self._closed.is_set():
+            raise Cancelled("The runtime was closed while a model was being fetched.")
 
     def _its_pool(self) -> EnginePool[Plan]:
         if self._pool is None:

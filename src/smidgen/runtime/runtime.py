@@ -6,15 +6,17 @@ import asyncio
 import atexit
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Literal, Protocol, Self, TypedDict, Unpack, cast
 
 import msgspec
 
 from smidgen.agent import AgentModel
+from smidgen.agent.deadline import Deadline
 from smidgen.config import Config, load_config
-from smidgen.errors import InvalidRequest
-from smidgen.events import EngineEvent, Notice
+from smidgen.engine import validate
+from smidgen.errors import DeadlineExceeded, InvalidRequest
+from smidgen.events import EngineEvent, Failed, Notice
 from smidgen.messages import (
     Constraint,
     Embeddings,
@@ -43,7 +45,13 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 class ModelSource(Protocol):
     """Where a runtime gets its models from; `smidgen.runtime.loading.Loader` is one."""
 
-    def lease(self, spec: str) -> AbstractAsyncContextManager[Lease]: ...
+    def lease(self, spec: str) -> AbstractAsyncContextManager[Lease]:
+        """A model, loaded if need be. Cancelling the wait for it doesn't end the load."""
+        ...
+
+    def name_of(self, spec: str) -> str:
+        """What the lease's model will be called, without fetching or loading it. Raises UnknownModel."""
+        ...
 
     async def aclose(self) -> None: ...
 
@@ -53,7 +61,8 @@ class GenerateOptions(TypedDict, total=False):
 
     model: another than the runtime's. max_tokens: new tokens at most. temperature, seed: single fields of `sampling`.
     stop: strings before which the text ends. schema: a JSON Schema that the text must match; `constraint` for the other
-    kinds. timeout_s: seconds until the text is cut off with finish reason "deadline"; 0 means no limit.
+    kinds. timeout_s: seconds until the text is cut off with finish reason "deadline", getting the model included: one
+    that isn't ready by then is the error DeadlineExceeded. 0 means no limit.
     """
 
     model: str | None
@@ -172,18 +181,25 @@ class Runtime:
     # --- models -----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lease(self, spec: str | None = None) -> AsyncGenerator[Lease, None]:
+    async def lease(self, spec: str | None = None, deadline: Deadline | None = None) -> AsyncGenerator[Lease, None]:
         """A model, loaded if need be, that isn't evicted meanwhile. On the home loop only: raises InvalidRequest in
-        any other."""
+        any other. Raises DeadlineExceeded if it isn't ready by the deadline; it goes on being loaded then."""
         if not self._bridge.is_home:
             raise InvalidRequest(
                 "A model can only be leased on the loop that its runtime lives on.",
                 hint="Open the runtime with `async with Runtime()` in this loop.",
             )
-        async with self._source().lease(spec or self.model_name) as lease:
+        spec = spec or self.model_name
+        async with AsyncExitStack() as stack:
+            entering = self._source().lease(spec)
+            lease = await (deadline or Deadline(None)).model(spec, lambda: stack.enter_async_context(entering))
             fresh = tuple(notice for notice in lease.notices if notice not in self._told)
             self._told.update(fresh)
             yield Lease(model=lease.model, notices=fresh)
+
+    def name_of(self, spec: str | None = None) -> str:
+        """What a model is called in answers; it isn't loaded for that. Raises UnknownModel."""
+        return self._source().name_of(spec or self.model_name)
 
     def load(self, spec: str | None = None) -> str:
         """Load a model now rather than at the first request. Returns its name."""
@@ -219,15 +235,23 @@ class Runtime:
         return collector.generation()
 
     async def _stream(self, prompt: PromptLike, options: GenerateOptions) -> AsyncGenerator[EngineEvent, None]:
-        async with self.lease(options.get("model")) as lease:
+        deadline = Deadline(self.timeout(options.get("timeout_s")))
+        async with AsyncExitStack() as stack:
+            try:
+                lease = await stack.enter_async_context(self.lease(options.get("model"), deadline))
+                request = self._request(lease.model, prompt, options, deadline)
+            except DeadlineExceeded as error:
+                yield Failed(error=error.info())
+                return
             for notice in lease.notices:
                 yield notice
-            request = self._request(lease.model, prompt, options)
             async with aclosing(_closable(lease.model.engine.generate(request))) as events:
                 async for event in events:
                     yield event
 
-    def _request(self, model: AgentModel, prompt: PromptLike, options: GenerateOptions) -> GenerateRequest:
+    def _request(
+        self, model: AgentModel, prompt: PromptLike, options: GenerateOptions, deadline: Deadline
+    ) -> GenerateRequest:
         sampling = options.get("sampling") or model.profile.sampling
         if (temperature := options.get("temperature")) is not None:
             sampling = msgspec.structs.replace(sampling, temperature=temperature)
@@ -248,13 +272,15 @@ class Runtime:
             constraint=constraint,
             max_tokens=self._config.max_tokens if max_tokens is None else max_tokens,
             stop=stop,
-            timeout_s=self.timeout(options.get("timeout_s")),
+            timeout_s=deadline.remaining(),
             logprobs=options.get("logprobs", 0),
         )
 
     def timeout(self, asked: float | None) -> float | None:
-        """Seconds, from what a call asked for or else the configuration; None means no limit."""
-        return (self._config.timeout_s if asked is None else asked) or None
+        """Seconds, from what a call asked for or else the configuration; None means no limit. Raises InvalidRequest."""
+        seconds = (self._config.timeout_s if asked is None else asked) or None
+        validate.timeout(seconds)
+        return seconds
 
     # --- scores and vectors -----------------------------------------------------------------------------------------
 
@@ -282,12 +308,13 @@ class Runtime:
     async def _score(
         self, prompt: PromptLike, candidates: Sequence[str], model: str | None, normalize: Literal["none", "choices"]
     ) -> ScoreResult:
-        async with self.lease(model) as lease:
+        deadline = Deadline(self.timeout(None))
+        async with self.lease(model, deadline) as lease:
             request = ScoreRequest(
                 prompt=rendered(lease.model, prompt),
                 candidates=tuple(candidates),
                 normalize=normalize,
-                timeout_s=self.timeout(None),
+                timeout_s=deadline.remaining(),
             )
             return await lease.model.engine.score(request)
 
@@ -299,9 +326,10 @@ class Runtime:
         return await self._bridge.await_(lambda: self._embed(texts, model))
 
     async def _embed(self, texts: str | Sequence[str], model: str | None) -> Embeddings:
-        async with self.lease(model) as lease:
+        deadline = Deadline(self.timeout(None))
+        async with self.lease(model, deadline) as lease:
             batch = (texts,) if isinstance(texts, str) else tuple(texts)
-            return await lease.model.engine.embed(batch, timeout_s=self.timeout(None))
+            return await lease.model.engine.embed(batch, timeout_s=deadline.remaining())
 
     # --- wiring -----------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,9 @@ class Script:
             SimpleNamespace(model=model.name, tools=[t.spec.name for t in tools], history=history, settings=settings)
         )
         self.seen[-1].approve = approve
+        _, notices = await model.load()
+        for notice in notices:
+            yield notice
         for event in self.events:
             yield event
         await asyncio.sleep(self.pause)
@@ -81,6 +84,9 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Script:
     class Loader:
         def __init__(self, config: Config) -> None:
             script.config = config  # type: ignore[attr-defined]
+
+        def name_of(self, spec: str) -> str:
+            return spec
 
         @asynccontextmanager
         async def lease(self, spec: str) -> AsyncGenerator[Lease, None]:

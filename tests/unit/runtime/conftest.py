@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -111,10 +112,16 @@ class Models:
         self.engine = engine
         self.asked: list[str] = []
         self.notices: tuple[Notice, ...] = (Notice(code="context_reduced", message="The context was made smaller."),)
+        self.loading: Callable[[], Awaitable[object]] | None = None
+
+    def name_of(self, spec: str) -> str:
+        return spec
 
     @asynccontextmanager
     async def lease(self, spec: str) -> AsyncGenerator[Lease, None]:
         self.asked.append(spec)
+        if self.loading is not None:
+            await self.loading()
         model = AgentModel(name=spec, engine=self.engine, profile=Profile(), template=Template())
         yield Lease(model=model, notices=self.notices)
 
@@ -135,3 +142,12 @@ def models(engine: Engine) -> Models:
 @pytest.fixture
 def new_runtime(models: Models) -> Callable[[], Runtime]:
     return lambda: Runtime(Config(model="small", max_tokens=99, timeout_s=7), models=models)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of deadlines, which stands still: set `now`."""
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("smidgen.agent.deadline.time", clock)
+    return clock

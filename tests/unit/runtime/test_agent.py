@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from smidgen.agent import AgentModel, AgentSettings, Approve
-from smidgen.errors import InvalidRequest, NoAnswer, UnknownTool
-from smidgen.events import AgentEvent, Failed, Finished, TextDelta, ToolRecord
+from smidgen.agent import AgentSettings, Approve, Supply
+from smidgen.errors import DeadlineExceeded, InvalidRequest, NoAnswer, UnknownModel, UnknownTool
+from smidgen.events import AgentEvent, Failed, Finished, Notice, StepStarted, TextDelta, ToolRecord
 from smidgen.messages import Message, Timings, ToolCall, Usage
 from smidgen.runtime.agent import Agent, as_tools
 from smidgen.runtime.runtime import Runtime
@@ -31,7 +31,7 @@ class Loop:
 
     async def run(
         self,
-        model: AgentModel,
+        supply: Supply,
         tools: Sequence[Tool],
         history: Sequence[Message],
         settings: AgentSettings,
@@ -39,6 +39,9 @@ class Loop:
     ) -> AsyncIterator[AgentEvent]:
         self.tools, self.history, self.settings, self.approve = tools, history, settings, approve
         self.started.set()
+        model, notices = await supply.load()
+        for notice in notices:
+            yield notice
         yield TextDelta(text=self.text)
         await asyncio.sleep(self.pause)
         if self.error is not None:
@@ -188,3 +191,65 @@ def test_streams_block_and_await_alike(new_runtime: New, loop: Loop) -> None:
             return [type(event).__name__ async for event in agent.astream("Hi")]
 
         assert asyncio.run(collect()) == blocking == ["TextDelta", "Finished"]
+
+
+def test_a_request_that_rules_answer_loads_no_model(new_runtime: New, models: Any) -> None:
+    with new_runtime() as runtime:
+        answer = Agent(runtime=runtime, tools=["calculator"]).run("What is 17.5% of 2,340?")
+    assert models.asked == []
+    assert (answer.text, answer.strategy, answer.model) == ("17.5% of 2,340 = 409.5", "rules", "small")
+    assert (answer.usage, answer.timings, answer.warnings) == (Usage(), Timings(), ())
+
+
+def test_the_model_is_loaded_once_at_the_first_step_that_needs_it(new_runtime: New, models: Any, engine: Any) -> None:
+    with new_runtime() as runtime:
+        events = list(Agent(runtime=runtime, tools=["calculator"]).stream("Name three numbers."))
+    assert models.asked == ["small"]
+    steps = [event.action if isinstance(event, StepStarted) else type(event) for event in events]
+    assert steps.index("route") < steps.index(Notice)
+    assert sum(isinstance(event, Notice) for event in events) == 1
+    assert isinstance(events[-1], Finished) and events[-1].text == "one two three"
+    assert engine.requests
+
+
+def test_a_rule_whose_tool_fails_on_its_arguments_loads_the_model_then(new_runtime: New, models: Any) -> None:
+    def calculator(expression: int) -> str:
+        """Calculate."""
+        return str(expression)
+
+    with new_runtime() as runtime:
+        answer = Agent(runtime=runtime, tools=[calculator], strategies=("rules", "plain")).run("What is 2 + 3?")
+    assert [record.ok for record in answer.tool_calls] == [False]
+    assert (models.asked, answer.strategy, answer.text) == (["small"], "plain", "one two three")
+
+
+def test_a_model_that_is_not_there_is_refused_even_if_none_is_needed(new_runtime: New, models: Any) -> None:
+    def name_of(spec: str) -> str:
+        raise UnknownModel(f"There is no {spec}.")
+
+    models.name_of = name_of
+    with new_runtime() as runtime, pytest.raises(UnknownModel, match="smal"):
+        Agent(runtime=runtime, model="smal", tools=["calculator"]).run("1 + 1")
+
+
+def test_a_model_that_is_not_ready_in_time_ends_the_run_as_another_deadline_does(new_runtime: New, models: Any) -> None:
+    models.loading = lambda: asyncio.Event().wait()
+    with new_runtime() as runtime:
+        agent = Agent(runtime=runtime, timeout_s=0.05)
+        with pytest.raises(DeadlineExceeded, match="before small was ready"):
+            agent.run("Hi")
+        *_, end = agent.stream("Hi")
+    assert isinstance(end, Failed)
+    assert end.error.details == {"model": "small", "tool_calls": 0}
+
+
+def test_the_time_that_the_model_took_is_gone_for_the_run(
+    new_runtime: New, models: Any, engine: Any, clock: Any
+) -> None:
+    async def slowly() -> None:
+        clock.now += 3
+
+    models.loading = slowly
+    with new_runtime() as runtime:
+        Agent(runtime=runtime).run("Hi")
+    assert [request.timeout_s for request in engine.requests] == [4]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from smidgen.config import Config
-from smidgen.errors import EngineUnavailable, ModelLoadFailed, OutOfMemory
+from smidgen.errors import Cancelled, EngineUnavailable, ModelLoadFailed, OutOfMemory, UnknownModel
 from smidgen.models.hardware import Gpu, Hardware
 from smidgen.runtime import installed, loading
 from smidgen.runtime.installed import NativeLibrary
@@ -179,13 +179,19 @@ class Bench:
         self.begun: dict[str, threading.Event] = {}
         self.budgets: list[int] = []
         self.prepared: list[str] = []
+        self.starts: list[str] = []
+        self.opened = asyncio.Event()
         self.available = 100
         self.spares: list[Spare] = []
         self.fails = False
-        self.loader = Loader(Config(home="nowhere"), cast("Any", SimpleNamespace(ensure=lambda spec: spec)))
+        self.loader = Loader(Config(home="nowhere"), cast("Any", SimpleNamespace(ensure=self.ensure)))
         monkeypatch.setattr(loading, "prepared", self.prepare)
         monkeypatch.setattr(self.loader, "_start", self.start)
         monkeypatch.setattr(self.loader, "_started_worker", self.spare)
+
+    def ensure(self, spec: str, progress: Callable[[object], None]) -> str:
+        self.progress = progress
+        return spec
 
     def prepare(self, spec: Any, config: Config, budget: Callable[[int], int]) -> Any:
         self.prepared.append(spec)
@@ -197,9 +203,11 @@ class Bench:
         return known, Plan(name=spec, options=LoadOptions(path=spec), bytes=60)
 
     async def start(self, plan: Plan) -> Opened:
+        self.starts.append(plan.name)
         self.available -= plan.bytes
         if self.fails:
             raise ModelLoadFailed("No.")
+        self.opened.set()
         return Opened(plan.name, self.log)
 
     async def spare(self) -> Spare:
@@ -253,3 +261,86 @@ async def test_a_worker_started_ahead_that_no_model_took_is_ended(bench: Bench) 
         await bench.use("a")
     await bench.loader.aclose()
     assert [spare.done for spare in bench.spares] == [["killed", "reaped"]]
+
+
+async def given_up(bench: Bench, spec: str) -> None:
+    """Wait for a model that is held, and give up in the middle of it."""
+    waiting = asyncio.create_task(bench.use(spec))
+    await asyncio.to_thread(bench.begun[spec].wait, 20)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_a_load_that_nobody_waits_for_any_more_goes_on_for_the_next(bench: Bench) -> None:
+    gate = bench.hold("a")
+    await given_up(bench, "a")
+    gate.set()
+    await asyncio.wait_for(bench.opened.wait(), 20)
+    assert bench.log == ["open a"]
+    await bench.use("a")
+    assert (bench.log, bench.prepared) == (["open a", "use a"], ["a"])
+    await bench.loader.aclose()
+
+
+async def test_whoever_comes_meanwhile_joins_the_load_that_goes_on(bench: Bench) -> None:
+    gate = bench.hold("a")
+    await given_up(bench, "a")
+    others = [asyncio.create_task(bench.use("a")) for _ in range(3)]
+    await asyncio.sleep(0)
+    others[0].cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*others[1:])
+    assert (bench.log, bench.prepared) == (["open a", "use a", "use a"], ["a"])
+    assert len(bench.spares) == 1
+    await bench.loader.aclose()
+
+
+async def test_a_model_is_not_evicted_before_those_who_waited_for_it_have_it(bench: Bench) -> None:
+    await asyncio.gather(bench.use("a"), bench.use("b"), bench.use("a"))
+    assert sorted(bench.starts) == ["a", "b"]
+    assert sorted(bench.log) == ["close a", "open a", "open b", "use a", "use a", "use b"] or sorted(bench.log) == [
+        "close b", "open a", "open b", "use a", "use a", "use b",
+    ]  # fmt: skip
+    await bench.loader.aclose()
+
+
+async def test_a_load_that_fails_fails_for_all_who_wait_and_is_tried_again_by_the_next(bench: Bench) -> None:
+    bench.fails = True
+    results = await asyncio.gather(*(bench.use("a") for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [ModelLoadFailed] * 3
+    assert bench.starts == ["a"]
+    bench.fails, bench.available = False, 100
+    await bench.use("a")
+    assert bench.log == ["open a", "use a"]
+    await bench.loader.aclose()
+
+
+async def test_closing_ends_what_is_being_got_ready_and_its_download(bench: Bench) -> None:
+    gate = bench.hold("a")
+    waiting = asyncio.create_task(bench.use("a"))
+    try:
+        await asyncio.to_thread(bench.begun["a"].wait, 20)
+        bench.progress(None)
+        await bench.loader.aclose()
+        with pytest.raises(EngineUnavailable, match="closed"):
+            await waiting
+        with pytest.raises(Cancelled):
+            bench.progress(None)
+    finally:
+        gate.set()
+    assert [spare.done for spare in bench.spares] == [["killed", "reaped"]]
+    assert bench.log == []
+
+
+def test_a_models_name_is_known_without_fetching_or_reading_it(tmp_path: Path) -> None:
+    loader = Loader(Config(home=str(tmp_path / "home")))
+    file = tmp_path / "My Model.gguf"
+    file.write_bytes(b"not read")
+    assert loader.name_of("smollm2-135m") == "smollm2-135m"
+    assert loader.name_of(str(file)) == "my-model"
+    assert loader.name_of("hf:someone/models/Tiny-Q4.gguf") == "tiny-q4"
+    for unknown in ("smolm2-135m", str(tmp_path / "gone.gguf")):
+        with pytest.raises(UnknownModel):
+            loader.name_of(unknown)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from smidgen.errors import EngineCrashed, ErrorInfo, InvalidRequest
+from smidgen.config import Config
+from smidgen.errors import DeadlineExceeded, EngineCrashed, ErrorInfo, InvalidRequest
 from smidgen.events import Failed, Generated, Notice, TextDelta
 from smidgen.messages import Constraint, Message, Segment
 from smidgen.runtime.runtime import Runtime
@@ -33,7 +34,9 @@ def test_a_string_is_continued_as_it_stands_and_messages_are_templated(new_runti
     assert chat.stop == ("<end>", "!")
 
 
-def test_options_change_single_fields_and_the_configuration_gives_the_rest(new_runtime: New, engine: Any) -> None:
+def test_options_change_single_fields_and_the_configuration_gives_the_rest(
+    new_runtime: New, engine: Any, clock: Any
+) -> None:
     with new_runtime() as runtime:
         runtime.generate("a", temperature=0.0, seed=4, schema={"type": "object"})
         runtime.generate("a", max_tokens=5, timeout_s=0, constraint=Constraint(kind="regex", source="a+"))
@@ -200,7 +203,61 @@ def test_close_inside_a_loop_is_refused_and_can_be_done_outside(new_runtime: New
     assert (engine.closed, runtime.closed) == (1, True)
 
 
-def test_embedding_has_the_configured_time(new_runtime: New, engine: Any) -> None:
+def test_embedding_has_the_configured_time(new_runtime: New, engine: Any, clock: Any) -> None:
     with new_runtime() as runtime:
         runtime.embed("a")
     assert engine.timeouts == [7]
+
+
+def test_the_time_that_the_model_took_is_gone_for_the_request(
+    new_runtime: New, models: Any, engine: Any, clock: Any
+) -> None:
+    async def slowly() -> None:
+        clock.now += 3
+
+    models.loading = slowly
+    with new_runtime() as runtime:
+        runtime.generate("a", timeout_s=10)
+        runtime.generate("a", timeout_s=0)
+        runtime.score("a", ["x"])
+        runtime.embed("a")
+    assert [request.timeout_s for request in engine.requests] == [7, None, 4]
+    assert engine.timeouts == [4]
+
+
+def test_a_model_that_took_all_the_time_leaves_none_for_the_request(
+    new_runtime: New, models: Any, engine: Any, clock: Any
+) -> None:
+    async def slowly() -> None:
+        clock.now += 7
+
+    models.loading = slowly
+    with new_runtime() as runtime, pytest.raises(DeadlineExceeded):
+        runtime.generate("a")
+    assert engine.requests == []
+
+
+def test_a_model_that_is_not_ready_in_time_is_a_deadline_exceeded(models: Any, engine: Any) -> None:
+    models.loading = lambda: asyncio.Event().wait()
+    with Runtime(Config(model="small", timeout_s=0.05), models=models) as runtime:
+        for call in (
+            lambda: runtime.generate("a"),
+            lambda: runtime.score("a", ["x"]),
+            lambda: runtime.embed("a"),
+        ):
+            with pytest.raises(DeadlineExceeded, match=r"0\.05 s was reached before small was ready") as caught:
+                call()
+            assert (caught.value.retryable, caught.value.details) == (True, {"model": "small"})
+        events = list(runtime.stream("a", model="big"))
+    assert [type(event) for event in events] == [Failed]
+    assert events[0].error.code == "deadline_exceeded"
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), 1e12, "soon"])
+def test_a_time_limit_that_is_none_is_refused_before_anything_is_loaded(
+    new_runtime: New, models: Any, seconds: Any
+) -> None:
+    with new_runtime() as runtime, pytest.raises(InvalidRequest, match="timeout_s"):
+        runtime.generate("a", timeout_s=seconds)
+    assert models.asked == []
