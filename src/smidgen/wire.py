@@ -35,7 +35,9 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: for decode and prefill. gpu_layers: 0 for CPU only. kv_bits: 16 or 8.
     swa_full: keep all cells of sliding-window layers, so that the memory can rewind.
     sequences: concurrent sequences including cached prefixes. vocab_cache: folder for tokenizer tables, or "".
-    memory_limit: bytes of address space the worker may use, 0 for none.
+    memory_limit: bytes of address space the worker may use, 0 for none. pace_s: steps closer together than this many
+    seconds share a message. forced_tokens: append what a grammar forces without sampling it. drafts: decode likely
+    continuations together with the pending token.
     """
 
     path: str
@@ -50,9 +52,11 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     use_mmap: bool = True
     embeddings: bool = False
     forced_tokens: bool = True
+    drafts: bool = True
     max_queue: int = 256
     vocab_cache: str = ""
     memory_limit: int = 0
+    pace_s: float = 0.025
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -119,7 +119,7 @@ class Bench:
             wishes = wishes.replace("once", f"times=1&counter={self.folder / f'count{len(self.engines)}'}")
         engine = LocalEngine(
             f"fake{len(self.engines)}",
-            LoadOptions(path=f"fake:{wishes}", **options),
+            LoadOptions(path=f"fake:{wishes}", **{"pace_s": 0.0, **options}),
             limits=limits,
             worker_module=module,
             crash_folder=self.crashes,

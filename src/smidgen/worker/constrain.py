@@ -55,6 +55,10 @@ class Matcher:
             self._check()
             raise ConstraintError("The constraint rejected a token of its own output.")
 
+    def allowed_prefix(self, tokens: Sequence[int]) -> int:
+        """How many of these tokens, from the first on, could be accepted one after another."""
+        return int(self._native.validate_tokens(list(tokens)))
+
     def forced(self) -> list[int]:
         """Tokens that must follow, already accepted."""
         tokens: list[int] = self._native.compute_ff_tokens()

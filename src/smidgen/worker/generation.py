@@ -14,6 +14,7 @@ from smidgen.llama import Backend
 from smidgen.messages import GenerateRequest, Timings, Usage
 from smidgen.wire import Chunk, Done
 from smidgen.worker.constrain import Matcher
+from smidgen.worker.draft import Drafter
 from smidgen.worker.sample import log_softmax_at, sample, top_indices
 from smidgen.worker.sequence import Sequence
 from smidgen.worker.stream import TextStream
@@ -38,6 +39,7 @@ class Generation:
     forced: int = 0
     ended: FinishReason | None = None
     announced: bool = False
+    _drafter: Drafter | None = None
     _new_tokens: list[int] = field(default_factory=list[int])
     _new_text: list[str] = field(default_factory=list[str])
     _logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
@@ -89,6 +91,22 @@ class Generation:
             self._append_forced(backend)
         self._end_if_over()
 
+    def draft(self, extra_cost: float, end_tokens: Collection[int]) -> list[int]:
+        """Tokens that may well come next; see `Drafter.propose`."""
+        if self._drafter is None:
+            self._drafter = Drafter(self.sequence.tokens, end_tokens)
+        draft = self._drafter.propose(extra_cost, singles=self.matcher is not None)[
+            : self.limit - len(self.sequence.tokens)
+        ]
+        if draft and self.matcher is not None:
+            return draft[: self.matcher.allowed_prefix(draft)]
+        return draft
+
+    def judge(self, drafted: int, accepted: int) -> None:
+        """How the last draft went."""
+        if self._drafter is not None:
+            self._drafter.observe(drafted, accepted)
+
     def _append_forced(self, backend: Backend) -> None:
         if self.matcher is None or not self.force:
             return
@@ -128,7 +146,7 @@ class Generation:
 
     def take_chunk(self) -> Chunk | None:
         """What is new since the last call, or None."""
-        if not self._new_tokens and self.announced:
+        if not self._new_tokens and (self.announced or not self.sampled_at):
             return None
         chunk = Chunk(
             id=self.id,

@@ -5,15 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from smidgen.errors import DeadlineExceeded, EngineBusy, EngineError, InvalidRequest, OutOfMemory, SmidgenError
 from smidgen.events import FinishReason
 from smidgen.llama import Backend, DecodeFailed, NoRoom
 from smidgen.wire import (
     Cancel,
-    Chunk,
     ClearCache,
     Detokenize,
     Embed,
@@ -41,9 +37,10 @@ from smidgen.worker.constrain import Grammars
 from smidgen.worker.embed import Embedding
 from smidgen.worker.generation import Generation
 from smidgen.worker.intake import Intake
-from smidgen.worker.scheduler import Copy, Operation, Scheduler, Work
+from smidgen.worker.scheduler import Copy, Operation, Scheduler
 from smidgen.worker.score import Scoring
 from smidgen.worker.sequence import Sequence
+from smidgen.worker.turn import Outcome, Turn
 
 TELL_WAITING_S = 1.0
 NOTHING_READY_S = 0.02
@@ -59,8 +56,8 @@ class Loop:
         self._backend = backend
         self._channel = channel
         self._info = backend.info
-        self._end_tokens = frozenset(self._info.end_tokens)
         self._max_queue = options.max_queue
+        self._pace_s = options.pace_s
         self._intake = Intake(backend, options.forced_tokens)
         self._scheduler = Scheduler(
             slots=backend.sequences,
@@ -75,15 +72,22 @@ class Loop:
         self._embeddings: dict[int, Embedding] = {}
         self._steps = 0
         self._told_at = 0.0
-        self._counters = dict.fromkeys(
+        self._untold = 0
+        self._first_token = False
+        self._counters: dict[str, int] = dict.fromkeys(
             (
                 "decoded_tokens",
                 "prefilled_tokens",
                 "cached_tokens",
                 "sampled_tokens",
                 "forced_tokens",
+                "drafted_tokens",
+                "accepted_tokens",
             ),
             0,
+        )
+        self._turns = Turn(
+            backend, self._scheduler, self._generations, self._scorings, self._counters, drafts=options.drafts
         )
 
     def run(self) -> None:
@@ -242,7 +246,7 @@ class Loop:
                 generation.started_at = now
                 self._counters["cached_tokens"] += max(sequence.cached, 0)
         try:
-            self._decode(plan.work)
+            self._turns.decode(plan.work)
         except NoRoom:
             self._scheduler.admitting = False
             room = self._scheduler.make_room()
@@ -255,8 +259,9 @@ class Loop:
             for sequence, *_ in plan.work:
                 self._fail(sequence.id, sequence, _typed(error))
             return
-        self._perform(self._scheduler.commit(plan.work))
-        self._sample(plan.work)
+        operations, outcome = self._turns.commit(plan.work)
+        self._perform(operations)
+        self._conclude(outcome)
 
     def _tell_waiting(self) -> None:
         """Requests are there but none can be decoded, because a grammar is being prepared: that is progress too."""
@@ -265,56 +270,14 @@ class Loop:
             self._told_at = now
             self._channel.send(Step(number=self._steps, decoded=0))
 
-    def _decode(self, work: list[Work]) -> None:
-        tokens: list[int] = []
-        positions: list[NDArray[np.int32]] = []
-        owners: list[tuple[int]] = []
-        for sequence, start, size, _ in work:
-            tokens += sequence.tokens[start : start + size]
-            positions.append(np.arange(start, start + size, dtype=np.int32))
-            owners += [(sequence.slot,)] * size
-        wants = np.zeros(len(tokens), dtype=np.int8)
-        last = -1
-        for _, _, size, wants_logits in work:
-            last += size
-            wants[last] = wants_logits
-        self._backend.decode(np.array(tokens, dtype=np.int32), np.concatenate(positions), owners, wants)
-
-    def _sample(self, work: list[Work]) -> None:
-        last = -1
-        decoded = 0
-        chunks: list[Chunk] = []
-        ended: list[Generation] = []
-        scored: list[Sequence] = []
-        failed: list[tuple[Sequence, SmidgenError]] = []
-        for sequence, start, size, wants_logits in work:
-            last += size
-            decoded += size
-            self._counters["prefilled_tokens"] += max(0, min(start + size, sequence.prompt_length) - start)
-            if not wants_logits:
-                continue
-            logits = self._backend.logits(last)
-            try:
-                if sequence.id in self._scorings:
-                    self._scorings[sequence.id][0].start(logits)
-                    scored.append(sequence)
-                    continue
-                generation = self._generations[sequence.id]
-                generation.advance(logits, self._backend, self._end_tokens)
-            except SmidgenError as error:
-                failed.append((sequence, error))
-                continue
-            self._counters["sampled_tokens"] += 1
-            if generation.ended is not None:
-                ended.append(generation)
-            if (chunk := generation.take_chunk()) is not None:
-                chunks.append(chunk)
-        self._count_step(decoded, tuple(chunks))
-        for sequence, error in failed:
+    def _conclude(self, outcome: Outcome) -> None:
+        self._first_token |= outcome.started
+        self._count_step(outcome.decoded, tell=bool(outcome.ended or outcome.failed))
+        for sequence, error in outcome.failed:
             self._fail(sequence.id, sequence, error)
-        for generation in ended:
+        for generation in outcome.ended:
             self._finish(generation, generation.ended or "stop")
-        for sequence in scored:
+        for sequence in outcome.scored:
             self._finish_scoring(sequence)
 
     def _finish_scoring(self, sequence: Sequence) -> None:
@@ -336,7 +299,7 @@ class Loop:
                     sequence.computed,
                     slots,
                     self._scheduler.free_cells,
-                    lambda count: self._count_step(count, ()),
+                    self._count_step,
                 )
             result = scoring.result(sequence.prompt_length, max(sequence.cached, 0))
         except NoRoom:
@@ -378,7 +341,7 @@ class Loop:
             self._drop_embedding(request_id)
             self._channel.send(RequestFailed(id=request_id, error=_typed(error).info()))
             return
-        self._count_step(decoded, ())
+        self._count_step(decoded)
         if embedding.result is not None:
             self._drop_embedding(request_id)
             self._channel.send(Embedded(id=request_id, result=embedding.result))
@@ -387,10 +350,17 @@ class Loop:
         self._embeddings.pop(request_id).close()
         self._scheduler.lent = 0
 
-    def _count_step(self, decoded: int, chunks: tuple[Chunk, ...]) -> None:
+    def _count_step(self, decoded: int, tell: bool = False) -> None:
+        """A decode is done. What it brought goes out at once if it ends a request or is a request's first token, else
+        at most once per `pace_s`: on two cores every message that wakes the parent takes time from the decode."""
         self._steps += 1
         self._counters["decoded_tokens"] += decoded
-        self._channel.send(Step(number=self._steps, decoded=decoded, chunks=chunks))
+        self._untold += decoded
+        now = time.monotonic()
+        if tell or self._first_token or now - self._told_at >= self._pace_s:
+            chunks = [chunk for generation in self._generations.values() if (chunk := generation.take_chunk())]
+            self._channel.send(Step(number=self._steps, decoded=self._untold, chunks=tuple(chunks)))
+            self._told_at, self._untold, self._first_token = now, 0, False
 
     def _perform(self, operations: list[Operation]) -> None:
         for operation in operations:

@@ -137,6 +137,11 @@ class Scheduler:
                     operations += self._snapshot(sequence, length)
         return operations
 
+    def advance(self, sequence: Sequence, count: int) -> None:
+        """The next `count` known tokens were decoded as a draft."""
+        self.tree.extend(sequence.slot, sequence.tokens[sequence.computed : sequence.computed + count])
+        sequence.computed += count
+
     @property
     def free_cells(self) -> int:
         return self.cells - self.lent - self.tree.cells
