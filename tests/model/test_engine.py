@@ -10,6 +10,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,6 @@ from smidgen.models.library import ModelFile
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[LocalEngine]]
 Write = Callable[..., Awaitable[Generated]]
-AssertSame = Callable[..., Awaitable[bool]]
 PREAMBLE = "You are a helpful assistant. You answer in one short sentence and you never make anything up. " * 20
 
 
@@ -31,7 +31,12 @@ def prompt(text: str, special: bool = True) -> Prompt:
 
 @pytest.mark.parametrize("model", ["smollm2-135m", "qwen2.5-coder-0.5b", "gemma-3-270m"])
 async def test_greedy_equals_llama_cpps_own_greedy(
-    open_engine: OpenEngine, model_file: Callable[[str], ModelFile], model: str, write: Write, assert_same: AssertSame
+    open_engine: OpenEngine,
+    model_file: Callable[[str], ModelFile],
+    model: str,
+    record: Callable[..., Awaitable[Any]],
+    recorded: Callable[..., Any],
+    agreement: Callable[..., Any],
 ) -> None:
     texts = ["The capital of France is", "def add(a, b):\n    return", "Once upon a time", "Largest planet:"]
     script = Path(__file__).with_name("bare_greedy.py")
@@ -39,12 +44,12 @@ async def test_greedy_equals_llama_cpps_own_greedy(
         sys.executable, str(script), model_file(model).path, "24", stdin=PIPE, stdout=PIPE, stderr=DEVNULL
     )
     output, _ = await bare.communicate(json.dumps(texts).encode())
+    pairs = agreement(model, few_rows=True)
     async with open_engine(model) as engine:
-        for text, tokens in zip(texts, json.loads(output), strict=True):
+        for text, rows in zip(texts, json.loads(output), strict=True):
             await engine.clear_cache()
-            ours = await write(engine, text)
-            theirs = await engine.detokenize(tuple(tokens))
-            assert await assert_same(engine, text, ours.text, theirs) or "gemma" in model
+            pairs.compare(await record(engine, text, ignore_eos=False), recorded(rows))
+    pairs.check(least_equal=len(texts))
 
 
 async def test_requests_that_share_a_preamble_prefill_it_once(open_engine: OpenEngine, write: Write) -> None:
