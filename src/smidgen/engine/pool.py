@@ -100,7 +100,10 @@ class EnginePool(Generic[K]):
         pool is closed; and whatever opening it raises."""
         slot = await self._take(key)
         try:
-            yield await asyncio.shield(slot.opening)
+            await asyncio.wait({slot.opening})
+            if slot.opening.cancelled():
+                raise EngineUnavailable("The pool of models is closed.", retryable=False)
+            yield slot.opening.result()
         finally:
             slot.users -= 1
             slot.used = asyncio.get_running_loop().time()
@@ -110,6 +113,8 @@ class EnginePool(Generic[K]):
         """Close all engines, also those in use: their requests fail with EngineUnavailable."""
         self._closed = True
         self._announce()
+        for slot in self._slots.values():
+            slot.opening.cancel()  # nothing happens to those that are open
         for key in list(self._slots):
             await self._close(key)
 
@@ -177,8 +182,9 @@ class EnginePool(Generic[K]):
             return
         slot.closing = True
         try:
-            engine = await slot.opening
-            await engine.aclose()
+            await asyncio.wait({slot.opening})  # whoever gives up closing doesn't end somebody's load
+            if not slot.opening.cancelled():
+                await slot.opening.result().aclose()
         except Exception as error:
             # What can't be closed, or never opened, is reported; its room is free either way.
             log.warning("closing %s: %s", key, error)

@@ -216,8 +216,9 @@ def load_options(options: LoadOptions) -> None:
     _integer("sequences", options.sequences, 1, 256)
     _integer("max_queue", options.max_queue, 1, 1_000_000)
     _integer("memory_limit", options.memory_limit, 0, 2**63 - 1)
+    _number("pace_s", options.pace_s, 0.0, 3600.0)
     _text("vocab_cache", options.vocab_cache, 32_768)
-    for name in ("swa_full", "use_mmap", "embeddings", "forced_tokens"):
+    for name in ("swa_full", "use_mmap", "embeddings", "forced_tokens", "drafts"):
         _boolean(name, getattr(options, name))
 
 

@@ -61,6 +61,8 @@ class Preparation:
             if not self._waiting:
                 log.warning("%s could not be got ready: %s", self._name, error)
             self._fail(error)
+        finally:
+            self._fail(EngineUnavailable(f"{self._name} could not be got ready."))  # cancelled: nobody waits for ever
 
     def _fail(self, error: Exception) -> None:
         if not self._ready.done():

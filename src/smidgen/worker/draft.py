@@ -53,16 +53,20 @@ class Drafter:
         self._after: dict[int, int] = {}
         self._indexed = 0
         self._single = False
+        self._guess: tuple[int, int, bool] | None = None
         self._records = {False: list(PAIR_PRIOR), True: list(SINGLE_PRIOR)}
 
     def propose(self, extra_cost: float, singles: bool) -> list[int]:
         """What may come next, likeliest continuation first; often nothing. extra_cost: see `StepCost.of_extra`.
         singles: also look up the last token alone, if it stood at one place only."""
+        self._judge_guess()
         start = self._found(singles)
         if start < 0:
             return []
         accepted, tried = self._records[self._single]
         count = _best_length(accepted / tried, extra_cost)
+        if not count:
+            self._guess = len(self._tokens), self._tokens[start], self._single
         draft = list(self._tokens[start : start + count])
         for index, token in enumerate(draft):
             if token in self._ends:
@@ -70,9 +74,19 @@ class Drafter:
         return draft
 
     def observe(self, drafted: int, accepted: int) -> None:
-        """How the last proposal went. Old experience fades, so that a text that begins to repeat is noticed."""
-        record = self._records[self._single]
-        tried = min(drafted, accepted + 1)
+        """How the last proposal went."""
+        self._record(self._single, min(drafted, accepted + 1), accepted)
+
+    def _judge_guess(self) -> None:
+        """What would have been drafted, had it seemed worth it: a text that begins to repeat is noticed."""
+        if self._guess is not None and len(self._tokens) > self._guess[0]:
+            at, token, single = self._guess
+            self._record(single, 1, int(self._tokens[at] == token))
+            self._guess = None
+
+    def _record(self, single: bool, tried: int, accepted: int) -> None:
+        """Old experience fades."""
+        record = self._records[single]
         if record[1] > 12.0:
             record[0], record[1] = record[0] * 0.8, record[1] * 0.8
         record[0] += accepted

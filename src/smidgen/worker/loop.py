@@ -43,6 +43,8 @@ from smidgen.worker.sequence import Sequence
 from smidgen.worker.turn import Outcome, Turn
 
 TELL_WAITING_S = 1.0
+SHORT_STEP = 16
+"""Tokens of a step that what was drawn before may wait for."""
 NOTHING_READY_S = 0.02
 """How long to wait for messages when requests are there but none can be decoded (a grammar is being prepared)."""
 
@@ -212,9 +214,11 @@ class Loop:
         self._channel.send(done)
 
     def _fail(self, request_id: int, sequence: Sequence, error: SmidgenError) -> None:
-        self._generations.pop(request_id, None)
+        generation = self._generations.pop(request_id, None)
         self._scorings.pop(request_id, None)
         self._perform(self._scheduler.finish(sequence, keep=False))
+        if generation is not None and generation.sampled_at and (chunk := generation.take_chunk()) is not None:
+            self._channel.send(Step(number=self._steps, decoded=0, chunks=(chunk,)))
         self._channel.send(RequestFailed(id=request_id, error=error.info()))
 
     # --- decoding ---------------------------------------------------------------------------------------------------
@@ -224,6 +228,7 @@ class Loop:
             return
         for generation in [g for g in self._generations.values() if g.sequence.held]:
             constraint = generation.request.constraint
+            self._tell_before(self._info.context)
             try:
                 if constraint is not None:
                     generation.use_matcher(self._grammars.matcher(constraint), self._backend)
@@ -245,6 +250,7 @@ class Loop:
             if generation is not None and not generation.started_at:
                 generation.started_at = now
                 self._counters["cached_tokens"] += max(sequence.cached, 0)
+        self._tell_before(sum(item.size for item in plan.work))
         try:
             self._turns.decode(plan.work)
         except NoRoom:
@@ -265,10 +271,9 @@ class Loop:
 
     def _tell_waiting(self) -> None:
         """Requests are there but none can be decoded, because a grammar is being prepared: that is progress too."""
-        now = time.monotonic()
-        if self._scheduler.running and now - self._told_at >= TELL_WAITING_S:
-            self._told_at = now
-            self._channel.send(Step(number=self._steps, decoded=0))
+        late = self._scheduler.running and time.monotonic() - self._told_at >= TELL_WAITING_S
+        if self._untold or late:
+            self._tell()
 
     def _conclude(self, outcome: Outcome) -> None:
         self._first_token |= outcome.started
@@ -283,6 +288,7 @@ class Loop:
     def _finish_scoring(self, sequence: Sequence) -> None:
         """Decode the candidates below the prompt, all at once if there is room, and answer."""
         scoring, _ = self._scorings[sequence.id]
+        self._tell_before(self._info.context)
         slots: list[int] = []
         try:
             if scoring.leaves:
@@ -325,6 +331,7 @@ class Loop:
         if not self._embeddings:
             return
         request_id, embedding = next(iter(self._embeddings.items()))
+        self._tell_before(self._info.context)
         try:
             if embedding.starts_text:
                 while self._scheduler.free_cells < embedding.cells_wanted:
@@ -356,11 +363,20 @@ class Loop:
         self._steps += 1
         self._counters["decoded_tokens"] += decoded
         self._untold += decoded
-        now = time.monotonic()
-        if tell or self._first_token or now - self._told_at >= self._pace_s:
-            chunks = [chunk for generation in self._generations.values() if (chunk := generation.take_chunk())]
-            self._channel.send(Step(number=self._steps, decoded=self._untold, chunks=tuple(chunks)))
-            self._told_at, self._untold, self._first_token = now, 0, False
+        if tell or self._first_token or time.monotonic() - self._told_at >= self._pace_s:
+            self._tell()
+
+    def _tell(self) -> None:
+        """What the steps since the last message brought. A request is announced with its first drawn token."""
+        drawing = [generation for generation in self._generations.values() if generation.sampled_at]
+        chunks = [chunk for generation in drawing if (chunk := generation.take_chunk())]
+        self._channel.send(Step(number=self._steps, decoded=self._untold, chunks=tuple(chunks)))
+        self._told_at, self._untold, self._first_token = time.monotonic(), 0, False
+
+    def _tell_before(self, tokens: int) -> None:
+        """Nothing drawn waits for a long step to end."""
+        if self._untold and tokens > SHORT_STEP:
+            self._tell()
 
     def _perform(self, operations: list[Operation]) -> None:
         for operation in operations:

@@ -170,3 +170,51 @@ async def test_any_traffic_stays_within_the_budget():
     await asyncio.gather(*(use(garage, key, 0.001 * index) for index, key in enumerate(keys)))
     assert garage.most <= 100
     await garage.pool.aclose()
+
+
+async def test_closing_doesnt_wait_for_an_engine_that_is_being_opened():
+    asked = asyncio.Event()
+
+    async def never(key: str) -> ScriptedEngine:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    pool = EnginePool(never, SIZES.__getitem__, 100)
+
+    async def lease() -> None:
+        async with pool.lease("small"):
+            raise AssertionError("it never opened")
+
+    waiting = asyncio.create_task(lease())
+    await asked.wait()
+    await pool.aclose()
+    with pytest.raises(EngineUnavailable):
+        await waiting
+
+
+async def test_giving_up_making_room_doesnt_end_the_load_of_another():
+    opened = asyncio.Event()
+
+    async def slow(key: str) -> ScriptedEngine:
+        await opened.wait()
+        return ScriptedEngine([])
+
+    pool = EnginePool(slow, SIZES.__getitem__, 100)
+    leasing = asyncio.create_task(anext(aiter_of(pool, "large")))
+    await asyncio.sleep(0)
+    leasing.cancel()  # nobody uses it, but it is being opened
+    await asyncio.wait({leasing})
+    wanting = asyncio.create_task(anext(aiter_of(pool, "medium")))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    wanting.cancel()
+    await asyncio.wait({wanting})
+    opened.set()
+    async with pool.lease("large") as engine:
+        assert isinstance(engine, ScriptedEngine)
+
+
+async def aiter_of(pool: EnginePool[str], key: str):
+    async with pool.lease(key) as engine:
+        yield engine

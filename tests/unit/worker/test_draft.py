@@ -57,6 +57,18 @@ def test_refused_drafts_end_the_drafting_and_accepted_ones_make_it_longer() -> N
     assert len(accepted.propose(0.4, False)) > first
 
 
+def test_a_text_that_begins_to_repeat_is_noticed_after_refusals() -> None:
+    tokens = [*range(20), 0, 1]
+    drafter = Drafter(tokens, {END})
+    for _ in range(4):
+        drafter.observe(4, 0)
+    assert drafter.propose(0.4, False) == []
+    for token in range(2, 12):
+        tokens.append(token)
+        last = drafter.propose(0.4, False)
+    assert last == list(range(12, 12 + len(last))) != []
+
+
 def test_dear_tokens_are_not_drafted() -> None:
     tokens = [*range(20), 0, 1]
     assert len(proposal(tokens, cost=0.001)) == LONGEST

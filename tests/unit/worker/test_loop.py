@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from smidgen.llama import NoRoom
+from smidgen.llama import DecodeFailed, NoRoom
 from smidgen.messages import Constraint, GenerateRequest, Sampling, Segment
 from smidgen.testing import FakeBackend
-from smidgen.wire import Done, LoadOptions, ParentMessage, Step, Submit
+from smidgen.wire import Done, LoadOptions, ParentMessage, RequestFailed, Step, Submit
 from smidgen.worker.channel import Channel
 from smidgen.worker.loop import Loop, Stop
 
@@ -156,3 +156,64 @@ def test_close_steps_share_a_message_but_the_first_token_and_the_end_are_told_at
     assert channel.tokens(1) == every_step.tokens(1)
     assert channel.text(2) == every_step.text(2)
     assert sum(m.decoded for m in told) == sum(m.decoded for m in every_step.sent if isinstance(m, Step))
+
+
+def test_a_constrained_request_is_announced_when_it_draws_not_when_its_grammar_forces() -> None:
+    schema = {"type": "object", "properties": {"a_rather_long_name": {"type": "boolean"}}}
+    schema |= {"required": ["a_rather_long_name"], "additionalProperties": False}
+    constraint = Constraint(kind="json_schema", source=json.dumps(schema))
+    prompt = "abc " * 60
+    channel = run(
+        FakeBackend(LoadOptions(path="fake:", batch=32)),
+        submit(prompt, constraint=constraint),
+        submit("other", 2),
+        batch=32,
+    )
+    announced = [
+        c.prefilled for m in channel.sent if isinstance(m, Step) for c in m.chunks if c.id == 1 and c.prefilled
+    ]
+    assert len(announced) == 1
+    steps = [m for m in channel.sent if isinstance(m, Step)]
+    at = next(i for i, m in enumerate(steps) if any(c.id == 1 for c in m.chunks))
+    assert sum(m.decoded for m in steps[: at + 1]) > len(prompt)
+    assert set(json.loads(channel.text(1))) == {"a_rather_long_name"}
+
+
+def test_what_was_drawn_is_told_before_a_failure_and_before_a_long_step() -> None:
+    class Breaks(FakeBackend):
+        def decode(self, tokens: Any, positions: Any, sequences: Any, wants_logits: Any) -> None:
+            if int(positions[0]) == 20:
+                raise DecodeFailed(-3)
+            super().decode(tokens, positions, sequences, wants_logits)
+
+    class UntilFailed(Recorder):
+        def send(self, message: object) -> None:
+            super().send(message)
+            self._open -= isinstance(message, RequestFailed)
+
+    channel = UntilFailed(submit("hello"))
+    with pytest.raises(Stop):
+        Loop(Breaks(LoadOptions(path="fake:")), OPTIONS(path="fake:", pace_s=3600.0), cast("Channel", channel)).run()
+    assert isinstance(channel.sent[-1], RequestFailed)
+    assert len(channel.tokens(1)) == 20 - len("hello")
+
+    class Late(Recorder):
+        """The second request comes when the first has drawn some."""
+
+        def __init__(self) -> None:
+            super().__init__(submit("hello"), submit("x" * 100, 2, max_tokens=2))
+            self._turns = 0
+
+        def receive(self, _seconds: float | None) -> list[ParentMessage]:
+            if not self._open:
+                raise Stop
+            self._turns += 1
+            at = {1: 0, 10: 1}.get(self._turns)
+            return [] if at is None else [self._incoming[at]]
+
+    late = Late()
+    with pytest.raises(Stop):
+        Loop(FakeBackend(LoadOptions(path="fake:")), OPTIONS(path="fake:", pace_s=3600.0), cast("Channel", late)).run()
+    first_of_two = next(i for i, m in enumerate(late.sent) if isinstance(m, Step) and any(c.id == 2 for c in m.chunks))
+    before = [t for m in late.sent[:first_of_two] for c in m.chunks if c.id == 1 for t in c.tokens]
+    assert len(before) == 9
