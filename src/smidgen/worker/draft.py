@@ -16,31 +16,15 @@ WORTH = 1.03
 PAIR_PRIOR = (1.2, 2.0)
 SINGLE_PRIOR = (0.7, 2.0)
 """Accepted and tried tokens that a generation starts with: two tokens seen before promise more than one."""
-FIRST_EXTRA = 0.4
-"""An extra token's time in units of a step with one token, before it was measured: 0.3 to 0.5 for small models on two
-cores."""
-FEW = 16
-"""Only batches up to this size tell what an extra token costs; larger ones are computed in another way."""
+EXTRA = 0.5
+"""An extra token's time in units of a step with one token: 0.1 to 0.55 for small models on two cores. A fixed
+figure, not one that is measured while running: the same requests are then decoded in the same batches."""
 
 
-class StepCost:
-    """What a step with few tokens costs, in units of a step with one; learnt from the steps themselves."""
-
-    def __init__(self) -> None:
-        self._single_s = 0.0
-        self._extra = FIRST_EXTRA
-
-    def observe(self, tokens: int, seconds: float) -> None:
-        if tokens == 1:
-            self._single_s = seconds if not self._single_s else 0.9 * self._single_s + 0.1 * seconds
-        elif tokens <= FEW and self._single_s > 0.0:
-            extra = (seconds / self._single_s - 1.0) / (tokens - 1)
-            self._extra += 0.1 * (min(max(extra, 0.05), 1.0) - self._extra)
-
-    def of_extra(self, tokens: int) -> float:
-        """An extra token's cost relative to the average token's in a batch of `tokens`: alone it competes with a whole
-        step, among many with what each of them costs."""
-        return self._extra * tokens / (1.0 + self._extra * (tokens - 1))
+def extra_cost(tokens: int) -> float:
+    """An extra token's cost relative to the average token's in a batch of `tokens`: alone it competes with a whole
+    step, among many with what each of them costs."""
+    return EXTRA * tokens / (1.0 + EXTRA * (tokens - 1))
 
 
 class Drafter:
@@ -56,15 +40,15 @@ class Drafter:
         self._guess: tuple[int, int, bool] | None = None
         self._records = {False: list(PAIR_PRIOR), True: list(SINGLE_PRIOR)}
 
-    def propose(self, extra_cost: float, singles: bool) -> list[int]:
-        """What may come next, likeliest continuation first; often nothing. extra_cost: see `StepCost.of_extra`.
+    def propose(self, cost: float, singles: bool) -> list[int]:
+        """What may come next, likeliest continuation first; often nothing. cost: of an extra token, see `extra_cost`.
         singles: also look up the last token alone, if it stood at one place only."""
         self._judge_guess()
         start = self._found(singles)
         if start < 0:
             return []
         accepted, tried = self._records[self._single]
-        count = _best_length(accepted / tried, extra_cost)
+        count = _best_length(accepted / tried, cost)
         if not count:
             self._guess = len(self._tokens), self._tokens[start], self._single
         draft = list(self._tokens[start : start + count])
@@ -110,14 +94,14 @@ class Drafter:
         return start
 
 
-def _best_length(chance: float, extra_cost: float) -> int:
+def _best_length(chance: float, cost: float) -> int:
     """The number of drafted tokens with the most expected tokens per time; 0 if none beats the plain step."""
     best, best_rate = 0, WORTH
     expected, reached = 1.0, 1.0
     for count in range(1, LONGEST + 1):
         reached *= min(chance, 0.98)
         expected += reached
-        rate = expected / (1.0 + extra_cost * count)
+        rate = expected / (1.0 + cost * count)
         if rate > best_rate:
             best, best_rate = count, rate
     return best

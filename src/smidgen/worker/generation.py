@@ -91,13 +91,11 @@ class Generation:
             self._append_forced(backend)
         self._end_if_over()
 
-    def draft(self, extra_cost: float, end_tokens: Collection[int]) -> list[int]:
+    def draft(self, cost: float, end_tokens: Collection[int]) -> list[int]:
         """Tokens that may well come next; see `Drafter.propose`."""
         if self._drafter is None:
             self._drafter = Drafter(self.sequence.tokens, end_tokens)
-        draft = self._drafter.propose(extra_cost, singles=self.matcher is not None)[
-            : self.limit - len(self.sequence.tokens)
-        ]
+        draft = self._drafter.propose(cost, singles=self.matcher is not None)[: self.limit - len(self.sequence.tokens)]
         if draft and self.matcher is not None:
             return draft[: self.matcher.allowed_prefix(draft)]
         return draft

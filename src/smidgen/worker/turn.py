@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from smidgen.errors import SmidgenError
 from smidgen.llama import Backend, NoRoom
-from smidgen.worker.draft import StepCost
+from smidgen.worker.draft import extra_cost
 from smidgen.worker.generation import Generation
 from smidgen.worker.scheduler import Operation, Scheduler, Work
 from smidgen.worker.score import Scoring
@@ -47,21 +46,18 @@ class Turn:
         self._counters = counters
         self._ends = frozenset(backend.info.end_tokens)
         self._may_draft = drafts and backend.info.can_rewind
-        self._cost = StepCost()
         self._drafts: dict[int, list[int]] = {}
 
     def decode(self, work: list[Work]) -> None:
         """Raises NoRoom, DecodeFailed, InvalidRequest."""
         self._drafts = self._draft(work) if self._may_draft else {}
-        started = time.perf_counter()
         try:
-            size = self._decode(work)
+            self._decode(work)
         except NoRoom:
             if not self._drafts:
                 raise
             self._drafts = {}
-            size = self._decode(work)
-        self._cost.observe(size, time.perf_counter() - started)
+            self._decode(work)
 
     def _draft(self, work: list[Work]) -> dict[int, list[int]]:
         tokens = sum(item.size for item in work)
@@ -72,13 +68,13 @@ class Turn:
             generation = self._generations.get(sequence.id)
             if generation is None or not wants_logits:
                 continue
-            draft = generation.draft(self._cost.of_extra(tokens), self._ends)[: max(0, min(rows, room))]
+            draft = generation.draft(extra_cost(tokens), self._ends)[: max(0, min(rows, room))]
             if draft:
                 drafts[sequence.id] = draft
                 rows, room, tokens = rows - len(draft), room - len(draft), tokens + len(draft)
         return drafts
 
-    def _decode(self, work: list[Work]) -> int:
+    def _decode(self, work: list[Work]) -> None:
         tokens: list[int] = []
         positions: list[NDArray[np.int32]] = []
         owners: list[tuple[int]] = []
@@ -95,7 +91,6 @@ class Turn:
         self._backend.decode(
             np.array(tokens, dtype=np.int32), np.concatenate(positions), owners, np.array(wants, dtype=np.int8)
         )
-        return len(tokens)
 
     def commit(self, work: list[Work]) -> tuple[list[Operation], Outcome]:
         """After `decode`: sample, keep what was accepted of the drafts. The operations come before anything else."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.worker.draft import FIRST_EXTRA, LONGEST, Drafter, StepCost
+from smidgen.worker.draft import EXTRA, LONGEST, Drafter, extra_cost
 
 END = 99
 
@@ -75,19 +74,9 @@ def test_dear_tokens_are_not_drafted() -> None:
     assert proposal(tokens, cost=0.95) == []
 
 
-def test_the_cost_of_an_extra_token_is_learnt_from_steps() -> None:
-    cost = StepCost()
-    assert cost.of_extra(1) == pytest.approx(FIRST_EXTRA)
-    cost.observe(1, 0.020)
-    for _ in range(200):
-        cost.observe(3, 0.024)
-    assert cost.of_extra(1) == pytest.approx(0.1, rel=0.05)
-
-
 @given(st.integers(1, 63))
 def test_the_more_requests_share_a_step_the_dearer_an_extra_token(tokens: int) -> None:
-    cost = StepCost()
-    assert cost.of_extra(tokens) < cost.of_extra(tokens + 1) < 1.0
+    assert EXTRA <= extra_cost(tokens) < extra_cost(tokens + 1) < 1.0
 
 
 @given(st.lists(st.integers(0, 3), min_size=3, max_size=60))
