@@ -19,7 +19,7 @@ import msgspec
 from smidgen.errors import ConfigError
 from smidgen.supervise.plan import Limits
 
-NOT_SETTINGS = frozenset({"SMIDGEN_CONFIG", "SMIDGEN_DEBUG"})
+NOT_SETTINGS = frozenset({"SMIDGEN_BFCL", "SMIDGEN_CONFIG", "SMIDGEN_DEBUG"})
 """Variables that are read elsewhere and name no key of the configuration."""
 
 NOT_SETTINGS_PREFIXES = ("SMIDGEN_TEST_", "SMIDGEN_BENCH_")

@@ -12,7 +12,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "smidgen"
-PARENT_ROOMS = ("cli", "runtime", "config", "agent", "engine", "tools", "dialects", "models", "supervise", "testing")
+PARENT_ROOMS = (
+    "cli",
+    "eval",
+    "runtime",
+    "config",
+    "agent",
+    "engine",
+    "tools",
+    "dialects",
+    "models",
+    "supervise",
+    "testing",
+)
 SHARED = ("wire", "events", "messages", "errors")
 NATIVE = {"llama_cpp", "llguidance"}
 HEAVY = {

@@ -4,6 +4,7 @@ main       the parser and what becomes of errors; each command is a file with `a
 run        one request, one answer
 chat       a conversation (talking: the session, prompting: reading messages)
 models     list, pull, show, verify, rm, default (fetching: pulls with progress)
+evaluate   eval: a model measured on a benchmark
 doctor     what this machine and this installation can do
 printing   events as a person sees them
 exits      exit statuses by kind of error

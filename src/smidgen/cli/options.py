@@ -16,13 +16,13 @@ Subparsers = Any  # argparse names its own type only privately.
 def add_answering(parser: argparse.ArgumentParser) -> None:
     """What `run` and `chat` have in common."""
     add_model(parser)
-    parser.add_argument("--max-tokens", type=_whole, metavar="N", help="tokens of an answer at most")
+    parser.add_argument("--max-tokens", type=whole, metavar="N", help="tokens of an answer at most")
     parser.add_argument("--temperature", type=_number, metavar="T", help="0 always takes the likeliest token")
-    parser.add_argument("--seed", type=_whole, metavar="N", help="for the same draws again")
+    parser.add_argument("--seed", type=whole, metavar="N", help="for the same draws again")
     parser.add_argument("--timeout", type=_number, metavar="SECONDS", help="for one answer; 0 for no limit")
     parser.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
     tools = parser.add_mutually_exclusive_group()
-    tools.add_argument("--tools", type=_names, metavar="A,B", help="built-in tools to give; `all` for all of them")
+    tools.add_argument("--tools", type=names, metavar="A,B", help="built-in tools to give; `all` for all of them")
     tools.add_argument("--no-tools", action="store_true", help="give no tools")
     parser.add_argument("--workspace", metavar="DIR", help="folder that file tools may touch (default: this one)")
     parser.add_argument("--yes", action="store_true", help="let tools change things without asking")
@@ -31,8 +31,8 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="catalogue name, path of a GGUF file, or hf:owner/repo/file")
-    parser.add_argument("--context", type=_whole, metavar="TOKENS", help="for prompt and answer together")
-    parser.add_argument("--threads", type=_whole, metavar="N", help="for the model (default: physical cores)")
+    parser.add_argument("--context", type=whole, metavar="TOKENS", help="for prompt and answer together")
+    parser.add_argument("--threads", type=whole, metavar="N", help="for the model (default: physical cores)")
     parser.add_argument("--accept-license", action="store_true", help="accept the model's licence terms")
     add_quiet(parser)
 
@@ -78,9 +78,9 @@ def _checked(kind: Callable[[str], Any], what: str) -> Callable[[str], Any]:
     return convert
 
 
-_whole = _checked(int, "a whole number, 0 or more")
+whole = _checked(int, "a whole number, 0 or more")
 _number = _checked(float, "a number, 0 or more")
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -25,7 +25,7 @@ def test_without_a_command_the_help_is_shown_as_a_usage_error(smidgen: Run) -> N
     assert "run" in done.out
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["chat"], ["models"], ["models", "pull"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["chat"], ["models"], ["models", "pull"], ["eval"], ["doctor"]])
 def test_every_command_has_help(smidgen: Run, command: list[str]) -> None:
     done = smidgen(*command, "--help")
     assert done.status == 0

@@ -1,0 +1,101 @@
+"""The agent's own way to a call: `smidgen.agent.run` with tools that only note what they are called with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from smidgen.agent import AgentModel, AgentSettings, Strategy
+from smidgen.agent.run import run
+from smidgen.eval import CallOutcome, Request, as_messages, switched_off
+from smidgen.events import AgentEvent, Asked, Failed, FellBack, Finished, Notice, Routed, ToolCalled, Verified
+from smidgen.messages import ToolCall, ToolSpec
+from smidgen.tools import Effect, ToolOutcome
+
+
+class Pipeline:
+    """A `Caller`. Without `rules` a model decides everything, without `gate` some tool is always called, without
+    `simplified` nothing is tried again in simpler words."""
+
+    name = "smidgen"
+    steps: tuple[str, ...] = ("rules", "gate", "simplified")
+
+    def __init__(self, model: AgentModel, *, seed: int = 0, off: Collection[str] = ()) -> None:
+        self._model = model
+        self._seed = seed
+        self._off = switched_off(self.steps, off)
+
+    def with_steps(self, off: Collection[str]) -> Pipeline:
+        return Pipeline(self._model, seed=self._seed, off=off)
+
+    async def call(self, request: Request, tools: Sequence[ToolSpec]) -> CallOutcome:
+        started = time.perf_counter()
+        history = as_messages(request)
+        events: list[AgentEvent] = []
+        source = run(self._model, tuple(_Noted(tool) for tool in tools), history, self._settings(tools))
+        async with aclosing(cast(Any, source)) as stream:
+            async for event in stream:
+                events.append(event)
+        return _outcome(events, time.perf_counter() - started)
+
+    def _settings(self, tools: Sequence[ToolSpec]) -> AgentSettings:
+        ways: tuple[Strategy, ...] = ("rules", "constrained", "simplified")
+        must_call = "gate" in self._off and bool(tools)
+        return AgentSettings(
+            strategies=tuple[Strategy, ...](way for way in ways if way not in self._off),
+            tool_choice="required" if must_call else "auto",
+            seed=self._seed,
+        )
+
+
+class _Noted:
+    """A tool that is only described. Its outcome is an answer already, so that no words are generated after it."""
+
+    effect: Effect = "read"
+
+    def __init__(self, spec: ToolSpec) -> None:
+        self.spec = spec
+
+    def preview(self, arguments: Mapping[str, Any]) -> str:
+        return self.spec.name
+
+    async def call(self, arguments: Mapping[str, Any]) -> ToolOutcome:
+        return ToolOutcome(ok=True, value=None, text="", answer="noted")
+
+
+def _outcome(events: Sequence[AgentEvent], seconds: float) -> CallOutcome:
+    """Raises what a `Failed` holds."""
+    calls: list[ToolCall] = []
+    trace: list[str] = []
+    usage = None
+    for event in events:
+        match event:
+            case Failed():
+                raise event.error.to_exception()
+            case Finished():
+                usage = event.usage
+            case ToolCalled():
+                calls.append(event.call)
+            case Routed():
+                trace.append(f"{event.strategy}: {event.reason}")
+            case Verified():
+                trace.append(f"{event.check} {'is fine' if event.ok else 'refused: ' + event.reason}")
+            case FellBack():
+                trace.append(f"{event.from_strategy} given up: {event.reason}")
+            case Asked():
+                trace.append(f"asked: {event.question}")
+            case Notice():
+                trace.append(event.message)
+            case _:
+                pass
+    if usage is None:
+        raise RuntimeError("an agent's stream ended without a terminal event")
+    return CallOutcome(
+        calls=tuple(calls),
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        seconds=seconds,
+        notes={"trace": trace, "cached_tokens": usage.cached_tokens},
+    )
