@@ -34,7 +34,7 @@ from smidgen.wire import (
 )
 from smidgen.worker.channel import Channel
 from smidgen.worker.constrain import Grammars
-from smidgen.worker.embed import Embedding
+from smidgen.worker.embed import Embedding, KeptVectors
 from smidgen.worker.generation import Generation
 from smidgen.worker.intake import Intake
 from smidgen.worker.scheduler import Copy, Operation, Scheduler
@@ -70,6 +70,7 @@ class Loop:
         self._generations: dict[int, Generation] = {}
         self._scorings: dict[int, tuple[Scoring, Sequence]] = {}
         self._embeddings: dict[int, Embedding] = {}
+        self._kept_vectors = KeptVectors()
         self._steps = 0
         self._told_at = 0.0
         self._untold = 0
@@ -169,7 +170,11 @@ class Loop:
 
     def _embed(self, message: Embed) -> None:
         texts = [self._intake.text_to_embed(text) for text in message.texts]
-        self._embeddings[message.id] = Embedding(texts, self._backend)
+        embedding = Embedding(texts, self._backend, self._kept_vectors)
+        if embedding.result is not None:
+            self._channel.send(Embedded(id=message.id, result=embedding.result))
+        else:
+            self._embeddings[message.id] = embedding
 
     def _answer_tokens(self, message: Tokenize) -> None:
         self._channel.send(Tokens(id=message.id, tokens=tuple(self._intake.tokenize(message.prompt))))
@@ -326,7 +331,8 @@ class Loop:
             return
         request_id, embedding = next(iter(self._embeddings.items()))
         try:
-            if embedding.starts_text:
+            if embedding.starts_group:
+                self._scheduler.lent = 0  # the group before has given its cells back
                 while self._scheduler.free_cells < embedding.cells_wanted:
                     self._make_room()
                 self._scheduler.lent = embedding.cells_wanted
@@ -376,6 +382,8 @@ class Loop:
             **self._counters,
             "token_cache_hits": self._intake.hits,
             "token_cache_misses": self._intake.misses,
+            "kept_vector_hits": self._kept_vectors.hits,
+            "kept_vector_misses": self._kept_vectors.misses,
             "evictions": scheduler.evictions,
             "preemptions": scheduler.preemptions,
             "grammar_hits": self._grammars.hits,
