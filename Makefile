@@ -8,7 +8,7 @@ ASK ?= What is 17.5% of 2,340?
 override ASK := $(value ASK)
 export ASK
 
-TEST_MODELS := smollm2-135m qwen2.5-coder-0.5b gemma-3-270m
+TEST_MODELS := smollm2-135m qwen2.5-coder-0.5b gemma-3-270m all-minilm-l6-v2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 

@@ -65,6 +65,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     can_rewind: cells behind a position can be dropped one by one (false: recurrent or sliding-window memory).
     control_tokens: texts of the tokens that count as control when parsed as special.
     native_template: the chat template the library found in the file, "" if none.
+    closing: the token that ends a text to embed, -1 if the model wants none.
     """
 
     library: str
@@ -89,6 +90,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: int
     load_seconds: float
     native_template: str = ""
+    closing: int = -1
 
 
 # --- parent -> worker -----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = "smollm2-135m"
+EMBEDDER = "all-minilm-l6-v2"
 NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=")
 """What `sh` blocks may begin with: setting up, which no test does here. Everything else is `console` and is run."""
 
@@ -46,10 +47,11 @@ COMMANDS = [(page, command) for page in PAGES for command in commands(page)]
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The user's own models; no configuration but a small default model, in an empty folder."""
-    try:
-        Library().resolve(MODEL)
-    except SmidgenError:
-        pytest.skip(f"{MODEL} isn't on this computer: smidgen models pull {MODEL}")
+    for model in (MODEL, EMBEDDER):
+        try:
+            Library().resolve(model)
+        except SmidgenError:
+            pytest.skip(f"{model} isn't on this computer: smidgen models pull {model}")
     config = tmp_path / "config.toml"
     config.write_text(f'model = "{MODEL}"\n', encoding="utf-8")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

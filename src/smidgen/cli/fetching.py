@@ -28,6 +28,7 @@ _WORDS = {
     "assembling": "assembling",
     "hashing": "checking",
     "validating": "validating",
+    "converting": "converting",
 }
 
 
@@ -63,6 +64,16 @@ async def pull(library: Library, spec: str, arguments: argparse.Namespace) -> Mo
 
     with display(quiet=arguments.quiet) as shown:
         return await in_thread(lambda progress: library.pull(spec, progress, accept, tell), shown)
+
+
+async def convert(library: Library, source: str, arguments: argparse.Namespace) -> ModelFile:
+    """Make a GGUF of what lies in `source`, with progress."""
+
+    def tell(notice: Notice) -> None:
+        terminal.say(f"note: {notice.message}", quiet=arguments.quiet)
+
+    with display(quiet=arguments.quiet) as shown:
+        return await in_thread(lambda progress: library.convert(source, progress, tell), shown)
 
 
 async def verify(library: Library, name: str, arguments: argparse.Namespace) -> ModelFile:

@@ -1,4 +1,4 @@
-"""`smidgen models`: list, pull, show, verify, rm, default."""
+"""`smidgen models`: list, pull, convert, show, verify, rm, default."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ def add_to(commands: options.Subparsers) -> None:
     pulling = action("pull", "fetch a model (the default one if none is named)", pull_model)
     pulling.add_argument("name", nargs="?", help="catalogue name, hf:owner/repo/file, https address or path")
     pulling.add_argument("--accept-license", action="store_true", help="accept the model's licence terms")
+    converting = action("convert", "make a GGUF of a sentence embedder's original weights", convert_model)
+    converting.add_argument("source", help="folder or zip archive with the model's files, or a catalogue name")
+    converting.add_argument("--out", metavar="FILE", help="write the GGUF to this file too")
     showing = action("show", "show what a model is and how it would be run here", show_model)
     showing.add_argument("name", nargs="?", help="name or path (the default one if none is given)")
     verifying = action("verify", "read model files again and compare their checksums", verify_models)
@@ -86,6 +89,25 @@ def pull_model(arguments: argparse.Namespace, library: Library) -> int:
         terminal.write_json(model)
     else:
         terminal.say(f"{said} ({terminal.size(model.bytes)}).", quiet=arguments.quiet)
+    return exits.OK
+
+
+def convert_model(arguments: argparse.Namespace, library: Library) -> int:
+    from pathlib import Path
+
+    from smidgen.cli.fetching import convert
+    from smidgen.cli.process import run_to_end
+
+    model = run_to_end(lambda: convert(library, arguments.source, arguments))
+    if arguments.out:
+        library.export(model, Path(arguments.out))
+    if arguments.json:
+        terminal.write_json(model)
+    else:
+        where = f" and in {arguments.out}" if arguments.out else ""
+        terminal.say(
+            f"{model.name} ({terminal.size(model.bytes)}) is in {library.store.root}{where}.", quiet=arguments.quiet
+        )
     return exits.OK
 
 

@@ -7,7 +7,16 @@ from typing import cast
 from smidgen.dialects import Dialect
 from smidgen.errors import ConfigError
 
-NAMES = ("fenced_json", "python_call")
+NAMES = (
+    "fenced_json",
+    "python_call",
+    "hermes",
+    "qwen3_coder",
+    "flat_xml",
+    "llama3_json",
+    "pythonic_list",
+    "plain_lines",
+)
 
 
 def dialect(name: str) -> Dialect:

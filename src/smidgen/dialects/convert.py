@@ -22,7 +22,7 @@ def convert_call(call: ToolCall, tools: tuple[ToolSpec, ...]) -> ToolCall:
     arguments: dict[str, Any] = {}
     for name, value in call.arguments.items():
         schema = properties.get(name, {})
-        if value is None and name not in required and "null" not in _types(schema):
+        if value is None and name not in required and "null" not in types_of(schema):
             continue
         arguments[name] = convert(value, schema)
     return ToolCall(name=call.name, arguments=arguments, id=call.id)
@@ -34,7 +34,10 @@ def convert(value: Any, schema: JsonSchema, depth: int = 0) -> Any:
         return value
     if "enum" in schema:
         return _enum(value, cast(list[Any], schema["enum"]))
-    types = _types(schema)
+    if "const" in schema:
+        return _enum(value, [schema["const"]])
+    schema = _option(value, schema)
+    types = types_of(schema)
     if "array" in types and isinstance(value, list | tuple):
         items = cast(JsonSchema, schema.get("items", {}))
         return [convert(item, items, depth + 1) for item in cast(list[Any], value)]
@@ -51,11 +54,31 @@ def convert(value: Any, schema: JsonSchema, depth: int = 0) -> Any:
         return _from_text(value, types, schema, depth)
     if "integer" in types and isinstance(value, float) and value.is_integer():
         return int(value)
+    if types == {"boolean"} and isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
     if "string" in types and isinstance(value, bool | int | float):
         return json.dumps(value)
     if "array" in types and not isinstance(value, dict | list):
         return [convert(value, cast(JsonSchema, schema.get("items", {})), depth + 1)]
     return cast(Any, value)
+
+
+def _option(value: Any, schema: JsonSchema) -> JsonSchema:
+    """The one of several alternatives that fits the value's kind; the schema itself if it has none, or none fits."""
+    options = cast(list[JsonSchema], schema.get("anyOf") or schema.get("oneOf") or [])
+    for option in options:
+        types = types_of(option)
+        if isinstance(value, list | tuple):
+            fits = "array" in types
+        elif isinstance(value, dict):
+            fits = "object" in types
+        elif "enum" in option:
+            fits = value in option["enum"]
+        else:
+            fits = _fits(value, types)
+        if fits:
+            return option
+    return schema
 
 
 def _as_float(value: int) -> Any:
@@ -65,14 +88,15 @@ def _as_float(value: int) -> Any:
         return value
 
 
-def _types(schema: JsonSchema) -> set[str]:
+def types_of(schema: JsonSchema) -> set[str]:
+    """The JSON types that a value may have; empty for any."""
     declared = schema.get("type")
     if isinstance(declared, str):
         return {declared}
     if isinstance(declared, list):
         return set(cast(list[str], declared))
     options = cast(list[JsonSchema], schema.get("anyOf") or schema.get("oneOf") or [])
-    return {kind for option in options for kind in _types(option)}
+    return {kind for option in options for kind in types_of(option)}
 
 
 def _fits(value: Any, types: set[str]) -> bool:
@@ -91,7 +115,7 @@ def _enum(value: Any, options: list[Any]) -> Any:
     if value in options:
         return value
     written = str(value).strip().lower()
-    near = [option for option in options if str(option).lower() == written]
+    near = [option for option in options if written in (str(option).lower(), json.dumps(option).lower())]
     return near[0] if len(near) == 1 else value
 
 
@@ -103,7 +127,8 @@ def _from_text(text: str, types: set[str], schema: JsonSchema, depth: int) -> An
         digits = written.replace(",", "").replace("_", "")
         if len(digits) < 400:
             try:
-                return int(digits) if "integer" in types or ("." not in digits and "e" not in digits) else float(digits)
+                whole = int(digits)
+                return whole if "integer" in types else _as_float(whole)
             except ValueError:
                 pass
             try:

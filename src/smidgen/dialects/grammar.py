@@ -8,7 +8,8 @@ a keyword that would have to be dropped silently raises ConstraintError.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -20,6 +21,10 @@ MAX_STRING = 2000
 MAX_ITEMS = 32
 MAX_DEPTH = 12
 MAX_RULES = 2000
+MAX_SIZE = 500_000
+"""Characters of all rules; the engine refuses more than twice as much."""
+_TOKEN = re.compile(r"<[^<>\s\"]+>")
+_PLAIN = r"[^\x{3C}\x00-\x08\x0B-\x1F\x7F]"
 _REFUSED = ("$ref", "allOf", "not", "if", "patternProperties", "dependentSchemas", "$dynamicRef")
 
 
@@ -33,12 +38,48 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 JSON = Notation(true="true", false="false", null="null", indent="    ")
+JSON_LINE = Notation(true="true", false="false", null="null")
 PYTHON = Notation(true="True", false="False", null="None")
 
 
 def literal(text: str) -> str:
     """A quoted terminal of the grammar."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def mark(text: str, special: Collection[str]) -> str:
+    """A mark of a dialect: the control token where the vocabulary has one of this text, else a quoted terminal. A
+    control token is no text to the matcher, and one that the vocabulary lacks would make the grammar invalid."""
+    return text if text in special and _TOKEN.fullmatch(text) else literal(text)
+
+
+def several(grammar: Grammar, calls: Sequence[str], separator: str, most: int) -> str:
+    """The body for one to `most` of the calls."""
+    one = " | ".join(calls)
+    if most <= 1:
+        return one
+    call = grammar.rule(one)
+    return f"{call} ({literal(separator)} {call}){{0,{most - 1}}}"
+
+
+def _pattern(text: str) -> str:
+    """A regular expression for exactly this text, in the notation of the grammar."""
+    return "".join(letter if letter.isascii() and letter.isalnum() else f"\\x{{{ord(letter):X}}}" for letter in text)
+
+
+def _avoiding(marks: Sequence[str]) -> tuple[str, str]:
+    """Regular expressions for a character that completes none of the marks, and for what may be left of their
+    beginnings at the end. A mark's beginning counts as one character together with the one that breaks it off.
+
+    Written out like this instead of by negation, which costs the matcher hundreds of times as much.
+    """
+    begun = sorted({mark[:length] for mark in marks for length in range(1, len(mark))})
+    broken: list[str] = []
+    for beginning in begun:
+        following = {mark[len(beginning)] for mark in marks if mark.startswith(beginning)} | {"<"}
+        broken.append(f"{_pattern(beginning)}[^{''.join(_pattern(letter) for letter in sorted(following))}]")
+    again = f"({'|'.join(map(_pattern, begun))})"
+    return f"{_PLAIN}|{again}{{0,7}}({'|'.join(broken)})", f"{again}{{0,7}}"
 
 
 class Grammar:
@@ -48,16 +89,31 @@ class Grammar:
         self._notation = notation
         self._rules: dict[str, str] = {}
         self._known: dict[str, str] = {}
+        self._size = 0
 
     def rule(self, body: str) -> str:
         """The name of a rule with this body; the same body is not written twice."""
         if body not in self._known:
-            if len(self._rules) >= MAX_RULES:
-                raise ConstraintError("The tools' schemas are too large for a grammar.", hint="Offer fewer tools.")
-            name = f"r{len(self._rules)}"
-            self._known[body] = name
-            self._rules[name] = body
+            self._known[body] = self._add(f"r{len(self._rules)}", body)
         return self._known[body]
+
+    def text_up_to(self, closing: str, never: Sequence[str], fewest: int, most: int) -> str:
+        """A rule for `fewest` to `most` characters of any kind and the first `closing` after them. Texts that hold one
+        of `never` are no sentences; these begin with "<" and have no other. Where `most` is less than MAX_STRING, no text
+        with "<" is a sentence."""
+        # Together with the beginnings of marks the length can't be counted exactly; a short text does without "<".
+        unit, rest = _avoiding(never) if most == MAX_STRING else (_PLAIN, "")
+        body = f"/({unit}){{{fewest},{most}}}{rest}{_pattern(closing)}/"
+        if body not in self._known:
+            self._known[body] = self._add(f"r{len(self._rules)}", body, "[lazy]")
+        return self._known[body]
+
+    def _add(self, name: str, body: str, options: str = "") -> str:
+        self._size += len(body)
+        if len(self._rules) >= MAX_RULES or self._size > MAX_SIZE:
+            raise ConstraintError("The tools' schemas are too large for a grammar.", hint="Offer fewer tools.")
+        self._rules[name + options] = body
+        return name
 
     def source(self, start: str) -> str:
         lines = [f"start: {start}", *(f"{name}: {body}" for name, body in self._rules.items())]
@@ -67,11 +123,7 @@ class Grammar:
         """A rule for one value of the schema. `level` is the depth of indentation it stands at."""
         if level > MAX_DEPTH:
             raise ConstraintError(f"The schema is nested more than {MAX_DEPTH} levels deep.")
-        for keyword in _REFUSED:
-            if keyword in schema:
-                raise ConstraintError(
-                    f"The schema keyword {keyword!r} can't be enforced.", hint="Write the schema flat."
-                )
+        self.check(schema)
         if "const" in schema:
             return self.rule(literal(self._write(schema["const"], level)))
         if "enum" in schema:
@@ -86,6 +138,17 @@ class Grammar:
                 [self.value({**schema, "type": kind}, level, required=required) for kind in cast(list[str], kinds)]
             )
         return self._typed(str(kinds), schema, level, required)
+
+    def check(self, schema: JsonSchema) -> None:
+        """Raises ConstraintError for keywords that can't be enforced, and for required properties without a schema."""
+        for keyword in _REFUSED:
+            if keyword in schema:
+                raise ConstraintError(
+                    f"The schema keyword {keyword!r} can't be enforced.", hint="Write the schema flat."
+                )
+        unknown = set(cast(list[str], schema.get("required", []))) - set(schema.get("properties", {}))
+        if unknown and schema.get("properties"):
+            raise ConstraintError(f"The schema requires {sorted(unknown)[0]!r} but doesn't describe it.")
 
     def _choice(self, options: Sequence[str]) -> str:
         if not options:
@@ -171,9 +234,7 @@ class Grammar:
         """
         properties = cast(dict[str, JsonSchema], schema["properties"])
         required = set(cast(list[str], schema.get("required", [])))
-        unknown = required - set(properties)
-        if unknown:
-            raise ConstraintError(f"The schema requires {sorted(unknown)[0]!r} but doesn't describe it.")
+        self.check(schema)
         rest, first = "", ""
         for name, sub in reversed(properties.items()):
             needed = name in required

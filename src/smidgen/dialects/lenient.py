@@ -9,11 +9,16 @@ import ast
 import json
 import re
 import warnings
+from functools import lru_cache
 from typing import Any, cast
+
+from smidgen.dialects.repair import repair
 
 MAX_TEXT = 200_000
 MAX_DEPTH = 100
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_BRACKET = re.compile(r"[()\[\]{}]")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 MISSING = object()
 """What `loads` gives for text that can't be read; None is a value."""
@@ -26,23 +31,34 @@ def without_thinking(text: str) -> str:
 
 def loads(text: str) -> Any:
     """The value written in `text`, or MISSING."""
-    text = text.strip()[:MAX_TEXT]
-    if not text:
-        return MISSING
+    return loads_prefix(text)[0]
+
+
+def loads_prefix(text: str) -> tuple[Any, int]:
+    """The value that `text` begins with, and how many characters of the text it takes; MISSING and 0 if there is none.
+    A list or object that isn't closed is closed where it can't go on."""
+    length = len(text)
+    text = text.lstrip()
+    blank = length - len(text)
+    text = text.rstrip()[:MAX_TEXT]
+    if not text or _depth(text) > MAX_DEPTH:
+        return MISSING, 0
     try:
-        return json.loads(text, strict=False)
+        return json.loads(text, strict=False), length
     except (ValueError, RecursionError):
         pass
     end = end_of_value(text, 0)
-    if end is None:
-        text += closers(text)
-    else:
-        text = text[:end]
-    text = re.sub(r",(\s*[\]}])", r"\1", text)
+    whole = text + closers(text) if end is None else text[:end]
+    used = length if end is None else blank + end
+    tidy = re.sub(r",(\s*[\]}])", r"\1", whole)
     try:
-        return json.loads(text, strict=False)
+        return json.loads(tidy, strict=False), used
     except (ValueError, RecursionError):
-        return python_value(text)
+        value = python_value(tidy)
+    if value is not MISSING:
+        return value, used
+    value, taken = repair(text, MISSING)
+    return value, blank + taken
 
 
 def python_value(text: str) -> Any:
@@ -91,20 +107,18 @@ def value_of(node: ast.expr, depth: int = 0) -> Any:
     return MISSING
 
 
-def end_of_value(text: str, start: int) -> int | None:
-    """Index after the bracket that closes the one at `start`, strings skipped; None if it never closes."""
+def span(text: str, start: int, stops: tuple[str, ...] = ()) -> tuple[int, bool] | None:
+    """Where the bracket at `start` ends: (index after the one that closes it, True), or (index of the first of `stops`
+    that stands outside strings, False) if that comes before; None if neither is there."""
     stack: list[str] = []
     quote = ""
-    index = start
-    while index < min(len(text), start + MAX_TEXT):
-        character = text[index]
+    for mark in _marks(stops).finditer(text, start, min(len(text), start + MAX_TEXT)):
+        character = mark.group()
         if quote:
-            if character == "\\":
-                index += 1
-            elif character == quote:
+            if character == quote:
                 quote = ""
         elif character in "\"'":
-            if character == '"' or not (index and text[index - 1].isalnum()):
+            if _opens(character, text, mark.start()):
                 quote = character
         elif character in "([{":
             stack.append(character)
@@ -113,40 +127,62 @@ def end_of_value(text: str, start: int) -> int | None:
                 return None
             stack.pop()
             if not stack:
-                return index + 1
-        index += 1
+                return mark.end(), True
+        elif character in stops:
+            return mark.start(), False
     return None
+
+
+@lru_cache(maxsize=64)
+def _marks(stops: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join([r"\\.|[\"'()\[\]{}]", *(re.escape(stop) for stop in stops)]), re.DOTALL)
+
+
+def _opens(quote: str, text: str, index: int) -> bool:
+    """An apostrophe within a word opens no string."""
+    return quote == '"' or not (index and text[index - 1].isalnum())
+
+
+def end_of_value(text: str, start: int) -> int | None:
+    """Index after the bracket that closes the one at `start`, strings skipped; None if it never closes."""
+    found = span(text, start)
+    return found[0] if found else None
 
 
 def closers(text: str) -> str:
     """What would have to follow for all strings and brackets of the text to be closed."""
     stack: list[str] = []
     quote = ""
-    index = 0
-    while index < len(text):
-        character = text[index]
+    for mark in _marks(()).finditer(text):
+        character = mark.group()
         if quote:
-            if character == "\\":
-                index += 1
-            elif character == quote:
+            if character == quote:
                 quote = ""
         elif character in "\"'":
-            if character == '"' or not (index and text[index - 1].isalnum()):
+            if _opens(character, text, mark.start()):
                 quote = character
         elif character in "([{":
             stack.append({"(": ")", "[": "]", "{": "}"}[character])
         elif character in ")]}" and stack:
             stack.pop()
-        index += 1
-    return quote + "".join(reversed(stack[:MAX_DEPTH]))
+    if quote and (len(text) - len(text.rstrip("\\"))) % 2:
+        quote = "\\" + quote
+    return quote + "".join(reversed(stack[-MAX_DEPTH:]))
 
 
 def _depth(text: str) -> int:
+    """Deepest nesting of brackets, so that no reader of the text has to recurse deeper. Those in strings only count
+    where there are few of them."""
+    deepest = _nesting(text)
+    return deepest if deepest <= MAX_DEPTH else _nesting(_STRING.sub("", text))
+
+
+def _nesting(text: str) -> int:
     depth = deepest = 0
-    for character in text:
-        if character in "([{":
+    for bracket in _BRACKET.findall(text):
+        if bracket in "([{":
             depth += 1
             deepest = max(deepest, depth)
-        elif character in ")]}":
+        elif depth:
             depth -= 1
     return deepest

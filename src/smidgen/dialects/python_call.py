@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 from smidgen.dialects import Parsed
-from smidgen.dialects.convert import convert_call
-from smidgen.dialects.grammar import PYTHON, Grammar, literal
-from smidgen.dialects.lenient import MISSING, closers, end_of_value, parse_expression, value_of, without_thinking
+from smidgen.dialects.grammar import PYTHON, Grammar, literal, several
+from smidgen.dialects.python_calls import call_list, known_call, line_call, printed_call
+from smidgen.dialects.reading import Form, Reader, read_all
 from smidgen.errors import ConstraintError
 from smidgen.messages import Constraint, JsonSchema, Message, ToolCall, ToolSpec
 
 name = "python_call"
 
-MAX_CALLS = 32
-MAX_UNCLOSED = 8
-"""Starts of calls without an end that are looked into: a cut-off text has one, a hostile one thousands."""
-_CALL = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_]\w{0,127})\(")
 _TYPES = {
     "string": "str",
     "integer": "int",
@@ -33,11 +27,14 @@ _TYPES = {
 
 
 def instructions(tools: Sequence[ToolSpec]) -> str:
-    stubs = "\n\n".join(_stub(tool) for tool in tools)
     return (
-        f"You can call these Python functions:\n\n{stubs}\n\n"
+        f"You can call these Python functions:\n\n{stubs(tools)}\n\n"
         'Write one call with keyword arguments, for example: name(argument="value")'
     )
+
+
+def stubs(tools: Sequence[ToolSpec]) -> str:
+    return "\n\n".join(_stub(tool) for tool in tools)
 
 
 def _stub(tool: ToolSpec) -> str:
@@ -74,11 +71,17 @@ def _type(schema: JsonSchema) -> str:
     return _TYPES.get(str(declared), "Any")
 
 
-def constraint(tools: Sequence[ToolSpec]) -> Constraint:
+def constraint(tools: Sequence[ToolSpec], *, most: int = 1, special: Collection[str] = ()) -> Constraint:
     """Raises ConstraintError when there is no tool, or a schema that can't be enforced."""
+    grammar = Grammar(PYTHON)
+    calls = call_rules(grammar, tools)
+    return Constraint(kind="lark", source=grammar.source(several(grammar, calls, "\n", most)))
+
+
+def call_rules(grammar: Grammar, tools: Sequence[ToolSpec]) -> list[str]:
+    """A rule for each tool's call. Raises ConstraintError."""
     if not tools:
         raise ConstraintError("There is no tool to call.")
-    grammar = Grammar(PYTHON)
     calls: list[str] = []
     for tool in tools:
         if not tool.parameters.get("properties"):
@@ -89,76 +92,29 @@ def constraint(tools: Sequence[ToolSpec]) -> Constraint:
         if not tool.parameters.get("required"):
             filled = f"{literal(tool.name + '()')} | {filled}"
         calls.append(grammar.rule(filled))
-    return Constraint(kind="lark", source=grammar.source(" | ".join(calls)))
+    return calls
+
+
+def forms(tools: Sequence[ToolSpec]) -> tuple[Form, ...]:
+    return (call_list(tools), printed_call(tools), known_call(tools), line_call(tools))
 
 
 def parse(text: str, tools: Sequence[ToolSpec]) -> Parsed:
     """Calls of known tools anywhere outside thinking blocks; of an unknown one only where it is a line by itself."""
-    text = without_thinking(text)
-    known = {tool.name for tool in tools}
-    calls: list[ToolCall] = []
-    rest: list[str] = []
-    position = unclosed = 0
-    for match in _CALL.finditer(text):
-        if match.start() < position or len(calls) == MAX_CALLS:
-            continue
-        if match["name"] not in known and not _stands_alone(text, match.start()):
-            continue
-        end = end_of_value(text, match.end() - 1)
-        source = text[match.start() : end] if end else text[match.start() :].split("```")[0].rstrip()
-        if end is None:
-            unclosed += 1
-            if unclosed > MAX_UNCLOSED:
-                break
-            source += closers(source)
-        if match["name"] not in known and any(inner["name"] in known for inner in _CALL.finditer(source)):
-            continue
-        call = _read(source, tools)
-        if call is None or (call.name not in known and not _line_ends(text, end)):
-            continue
-        calls.append(call)
-        rest.append(text[position : match.start()])
-        position = end or len(text)
-    if not calls:
-        return Parsed(text=text.strip())
-    rest.append(text[position:])
-    around = re.sub(r"```\w*\s*```", "", "".join(rest)).strip()
-    if re.fullmatch(r"```\w*|print\(\s*\)", around):
-        around = ""
-    return Parsed(calls=tuple(convert_call(call, tuple(tools)) for call in calls), text=around, strategy="python_call")
+    return read_all(text, forms(tools), tools)
 
 
-def _stands_alone(text: str, start: int) -> bool:
-    return not text[:start].rsplit("\n", 1)[-1].strip()
-
-
-def _line_ends(text: str, end: int | None) -> bool:
-    return end is None or not text[end:].split("\n", 1)[0].strip()
-
-
-def _read(source: str, tools: Sequence[ToolSpec]) -> ToolCall | None:
-    tree = parse_expression(source)
-    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
-        return None
-    called = tree.func.id
-    spec = next((tool for tool in tools if tool.name == called), None)
-    names = list(cast(dict[str, Any], spec.parameters.get("properties", {}))) if spec else []
-    arguments: dict[str, Any] = {}
-    for key, node in [*zip(names, tree.args, strict=False), *((word.arg, word.value) for word in tree.keywords)]:
-        value = value_of(node)
-        if value is MISSING:
-            value = ast.get_source_segment(source.strip(), node) or ""
-        if key is None:
-            if isinstance(value, dict):
-                arguments.update(cast(dict[str, Any], value))
-            continue
-        arguments[key] = value
-    return ToolCall(name=called, arguments=arguments)
+def reader(tools: Sequence[ToolSpec], *, thinking: bool = False) -> Reader:
+    return Reader(forms(tools), tools, thinking=thinking)
 
 
 def write_call(call: ToolCall) -> str:
     written = ", ".join(f"{key}={_write(value)}" for key, value in call.arguments.items())
     return f"{call.name}({written})"
+
+
+def write_calls(calls: Sequence[ToolCall]) -> str:
+    return "\n".join(write_call(call) for call in calls)
 
 
 def _write(value: Any) -> str:

@@ -71,10 +71,12 @@ class Backend(Protocol):
         Raises InvalidRequest if that token did not ask for logits."""
         ...
 
-    def embed(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
-        """Yields the number of tokens after each batch, so that other work can come between; returns a unit vector of
-        shape (embedding_size,): the mean over tokens, or the pooling the model declares. Needs as many free cells as
-        there are tokens; raises NoRoom without them. Closing the generator frees them."""
+    def embed(self, texts: Sequence[Sequence[int]]) -> Generator[int, None, NDArray[np.float32]]:
+        """Yields the number of tokens after each batch, so that other work can come between; returns unit vectors of
+        shape (texts, embedding_size): the mean over tokens, or the pooling the model declares. Several texts are only
+        for encoders, which take them in one batch: at most `sequences` of them, with at most `info.context` tokens
+        together. Needs as many free cells as there are tokens; raises NoRoom without them. Closing the generator frees
+        them."""
         ...
 
     def copy(self, source: int, target: int, length: int) -> None:

@@ -6,7 +6,6 @@ Every argument is checked before the native call; the traps behind the checks ar
 from __future__ import annotations
 
 import ctypes
-import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -53,9 +52,12 @@ class CppBackend:
             raise InvalidRequest(f"sequences is {options.sequences}; it must be 1 to {MAX_SEQUENCES - 1}.")
         started = time.perf_counter()
         self.sequences = options.sequences
+        if options.embeddings:
+            # Mean pooling fails an assertion while a context is made in which these don't divide the batch.
+            self.sequences = 2 ** ((options.sequences + 1).bit_length() - 1) - 1
         self.batch = options.batch
-        self.outputs = options.sequences
-        self._scratch = options.sequences
+        self.outputs = self.sequences
+        self._scratch = self.sequences
         self._options = options
         self._model = self._load(options, progress)
         self._context: object = None
@@ -65,6 +67,9 @@ class CppBackend:
             progress(1.0)
             self._cells: int = lib.llama_n_ctx(self._context)  # the library rounds what was asked for up
             self._memory = lib.llama_get_memory(self._context)
+            if not self._memory:
+                # An encoder has a row per position and no more: the library reads beyond it, or aborts.
+                self._cells = min(self._cells, lib.llama_model_n_ctx_train(self._model))
             self._batch = _Batch(options.batch, self.sequences + 1)
             self._embedding_size: int = lib.llama_model_n_embd(self._model)
             self._wants: NDArray[np.int8] = np.zeros(0, dtype=np.int8)
@@ -123,7 +128,7 @@ class CppBackend:
             params.type_k = params.type_v = lib.GGML_TYPE_Q8_0
         if options.embeddings:
             params.embeddings = True
-            params.n_batch = params.n_ubatch = max(options.batch, options.context)
+            params.n_batch = params.n_ubatch = -(-max(options.batch, options.context) // MAX_SEQUENCES) * MAX_SEQUENCES
             params.n_outputs_max = 0
         context = lib.llama_init_from_model(self._model, params)
         if not context:
@@ -162,6 +167,7 @@ class CppBackend:
             gpu_layers=self._gpu_layers,
             load_seconds=time.perf_counter() - started,
             native_template=template.decode(errors="replace") if template else "",
+            closing=vocabulary.closing,
         )
 
     def _probe_rewind(self) -> bool:
@@ -244,34 +250,43 @@ class CppBackend:
             raise InvalidRequest(f"No logits were asked for at batch index {index}.")
         return _row(_logits_at(self._context, index), self._vocabulary.size)
 
-    def embed(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
+    def embed(self, texts: Sequence[Sequence[int]]) -> Generator[int, None, NDArray[np.float32]]:
         """Decoder models: mean over the last hidden states of all tokens, then unit length. Encoders: the model's own
         pooling."""
-        if not 0 < len(tokens) <= self._cells:
-            raise InvalidRequest(f"A text of {len(tokens)} tokens; 1 to {self._cells} can be embedded.")
-        for token in tokens:
-            self._vocabulary.check(token)
+        count = sum(len(tokens) for tokens in texts)
+        if not texts or not all(texts) or count > self._cells:
+            raise InvalidRequest(f"{len(texts)} texts of {count} tokens; 1 to {self._cells} can be embedded.")
+        if len(texts) > (1 if self._memory else self.sequences):
+            raise InvalidRequest(f"{len(texts)} texts are more than this model embeds in one batch.")
+        for tokens in texts:
+            for token in tokens:
+                self._vocabulary.check(token)
         if self._memory:
-            vector = yield from self._embed_decoder(tokens)
+            vectors = (yield from self._embed_decoder(texts[0]))[np.newaxis]
         else:
-            vector = self._embed_encoder(tokens)
-        norm = float(np.linalg.norm(vector))
-        if not math.isfinite(norm) or norm == 0.0:
+            vectors = self._embed_encoder(texts)
+            yield count
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or not norms.all():
             raise UnsupportedByModel("This model gave no usable embedding for the text.")
-        return (vector / norm).astype(np.float32)
+        return (vectors / norms).astype(np.float32)
 
-    def _embed_encoder(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        batch = _Batch(len(tokens), self.sequences + 1)
-        row = np.array(tokens, dtype=np.int32)
-        batch.fill(row, np.arange(len(row), dtype=np.int32), [(0,)] * len(row), np.ones(len(row), dtype=np.int8))
+    def _embed_encoder(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Each text is a sequence of its own, and its tokens see no others."""
+        row = np.concatenate([np.array(tokens, dtype=np.int32) for tokens in texts])
+        positions = np.concatenate([np.arange(len(tokens), dtype=np.int32) for tokens in texts])
+        owners = [(number,) for number, tokens in enumerate(texts) for _ in tokens]
+        batch = _Batch(len(row), self.sequences + 1)
+        batch.fill(row, positions, owners, np.ones(len(row), dtype=np.int8))
         status = lib.llama_encode(self._context, batch.struct)
         if status != 0:
             raise DecodeFailed(status)
-        pooled = _embeddings_of(self._context, 0)
-        if pooled:
-            return _row(pooled, self._embedding_size).copy()
-        rows = [_row(_embeddings_at(self._context, i), self._embedding_size) for i in range(len(row))]
-        return np.mean(rows, axis=0)
+        if _embeddings_of(self._context, 0):
+            pooled = [_row(_embeddings_of(self._context, i), self._embedding_size) for i in range(len(texts))]
+            return np.stack(pooled)
+        rows = np.stack([_row(_embeddings_at(self._context, i), self._embedding_size) for i in range(len(row))])
+        ends = np.cumsum([len(tokens) for tokens in texts])
+        return np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
 
     def _embed_decoder(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
         total = np.zeros(self._embedding_size, dtype=np.float64)

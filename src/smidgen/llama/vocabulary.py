@@ -14,9 +14,11 @@ import numpy as np
 
 from smidgen.errors import InvalidRequest
 from smidgen.llama.binding import function, lib
+from smidgen.llama.wordpiece import WordPiece
 
 TABLE_MAGIC = b"smidgen-vocab-3\n"
 _PIECE_BUFFER = 512
+_WORD_START = "▁"
 
 _tokenize = function(
     "llama_tokenize",
@@ -39,6 +41,7 @@ _to_piece = function(
     ctypes.c_int32,
     ctypes.c_bool,
 )
+_text = function("llama_vocab_get_text", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int32)
 _attribute = function("llama_vocab_get_attr", ctypes.c_int, ctypes.c_void_p, ctypes.c_int32)
 
 
@@ -61,9 +64,18 @@ class Vocabulary:
         self.bos: int = lib.llama_vocab_bos(self.handle)
         self.eos: int = lib.llama_vocab_eos(self.handle)
         self.add_bos: bool = bool(lib.llama_vocab_get_add_bos(self.handle))
+        self.closing: int = self._closing()
         self._pieces: dict[int, bytes] = {}
+        self._wordpiece: WordPiece | None = None
+        self._is_wordpiece = lib.llama_vocab_type(self.handle) == lib.LLAMA_VOCAB_TYPE_WPM
         self._special: list[int] | None = None
         self._tag_pattern: re.Pattern[str] | None = None
+
+    def _closing(self) -> int:
+        """The token that the model wants at the end of a text: BERT's separator, others' EOS; -1 for none."""
+        if lib.llama_vocab_get_add_sep(self.handle):
+            return lib.llama_vocab_sep(self.handle)
+        return self.eos if lib.llama_vocab_get_add_eos(self.handle) else -1
 
     def check(self, token: int) -> None:
         if not 0 <= token < self.size:
@@ -97,6 +109,8 @@ class Vocabulary:
         """Token ids of `text`, no BOS added. Without `special`, no text becomes a control token, nor a user-defined one
         that looks like one (`<tool_call>`), which the library would still read as such: those are tokenised in two
         parts. Raises InvalidRequest for text that isn't valid Unicode."""
+        if self._is_wordpiece:
+            return self._words(text, special)
         if special:
             return self._tokenize(text, True)
         tokens: list[int] = []
@@ -131,6 +145,35 @@ class Vocabulary:
         if count < 0:
             raise InvalidRequest(f"The model's tokenizer refused a text of {len(data)} bytes.")
         return tokens[:count].tolist()
+
+    def _words(self, text: str, special: bool) -> list[int]:
+        """By BERT's rules; with `special`, control tokens in the text are tokens."""
+        wordpiece = self._its_wordpiece()
+        if not special:
+            return wordpiece.tokens(text)
+        controls = "|".join(re.escape(control) for control in self.control_texts()) or r"(?!)"
+        tokens: list[int] = []
+        for index, part in enumerate(re.split(f"({controls})", text)):
+            tokens += self._tokenize(part, True) if index % 2 else wordpiece.tokens(part)
+        return tokens
+
+    def _its_wordpiece(self) -> WordPiece:
+        """Made at the first use: reading 30,000 texts takes a while."""
+        if self._wordpiece is None:
+            starts: dict[str, int] = {}
+            continuations: dict[str, int] = {}
+            unknown = -1
+            for token in range(self.size):
+                text = (_text(self.handle, token) or b"").decode(errors="replace")
+                kind = _attribute(self.handle, token)
+                if text == "[UNK]" or (kind & lib.LLAMA_TOKEN_ATTR_UNKNOWN and unknown < 0):
+                    unknown = token
+                elif kind & lib.LLAMA_TOKEN_ATTR_NORMAL and text.startswith(_WORD_START) and text != _WORD_START:
+                    starts[text.removeprefix(_WORD_START)] = token
+                elif kind & lib.LLAMA_TOKEN_ATTR_NORMAL:
+                    continuations[text] = token
+            self._wordpiece = WordPiece(starts, continuations, unknown)
+        return self._wordpiece
 
     def piece(self, token: int) -> bytes:
         """The bytes a token adds to the text; b"" for control tokens."""

@@ -1,6 +1,7 @@
 """KNOWS: model files and this machine. No native code: files are read by our own bounded reader.
 
-gguf/          bounded reader of GGUF headers, and the checks that llama.cpp leaves to its assertions
+gguf/          bounded reader of GGUF headers, and the checks that llama.cpp leaves to its assertions; a writer
+convert/       GGUF files of sentence embedders' original weights
 detect         what a model is and can do, from its header
 families       which family a header belongs to
 profiles       per-family sampling, stop strings, dialect, context
@@ -12,6 +13,6 @@ hardware       cores, memory, GPUs of this machine
 memory         what a model will take
 fit            the context, threads and layers that fit, and what was given up
 store          the user's model folder: checksums, locks, atomic adds
-sources/       hf, pypi, https, file
+sources/       hf, pypi, https, file, and what is converted after it came from one of them
 catalog        names with known checksums
 """

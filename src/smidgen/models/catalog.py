@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from smidgen.models.sources import Source
+from smidgen.models.sources import ConvertedSource, Source
 
 SourceKind = Literal["hf", "pypi", "https", "file"]
 
@@ -27,7 +27,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     publisher: str
     family: str
     architecture: str
-    kind: Literal["chat", "base"]
+    kind: Literal["chat", "base", "embedding"]
     context: int
     quantization: str
     sources: tuple[Source, ...]
@@ -61,7 +61,8 @@ def ordered(sources: Sequence[Source], preference: Sequence[SourceKind]) -> tupl
     rank = {kind: place for place, kind in enumerate(preference)}
 
     def place(source: Source) -> int:
-        return rank.get(str(type(source).__struct_config__.tag), len(rank))  # pyright: ignore[reportArgumentType]
+        brought = source.source if isinstance(source, ConvertedSource) else source
+        return rank.get(str(type(brought).__struct_config__.tag), len(rank))  # pyright: ignore[reportArgumentType]
 
     return tuple(sorted(sources, key=place))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from smidgen.errors import (
     DiskFull,
     DownloadError,
     InvalidModelFile,
+    InvalidRequest,
     LicenseNotAccepted,
     ModelError,
     ModelNotPulled,
@@ -23,7 +26,7 @@ from smidgen.errors import (
 from smidgen.events import Notice
 from smidgen.models.catalog import Catalog, SourceKind, builtin, ordered
 from smidgen.models.disk import writing
-from smidgen.models.sources import Fetched, Job, Limits, Progress, Source
+from smidgen.models.sources import ConvertedSource, Fetched, Job, Limits, Progress, Source
 from smidgen.models.sources.partial import hash_file
 from smidgen.models.spec import FORMS, Wanted, local_path, read, slug
 from smidgen.models.store import Record, Store, now
@@ -176,6 +179,31 @@ class Library:
                     notice(Notice(code="model_damaged", message=text))
             return self._pull(wanted, progress, notice)
 
+    def convert(self, source: str, progress: OnProgress = _ignore, notice: OnNotice = _ignore) -> ModelFile:
+        """Makes a GGUF of the model in a folder or zip archive, or of a catalogue entry that comes so, and stores it.
+        What was made of the same place before is replaced.
+
+        Raises InvalidRequest for a catalogue entry that is a GGUF already, UnknownModel if nothing is there,
+        InvalidModelFile for what can't be converted, and what `pull` raises."""
+        entry = self.catalog.find(source)
+        wanted = read(f"convert:{source}" if entry is None else entry.name, self.catalog)
+        if wanted is None or not any(isinstance(item, ConvertedSource) for item in wanted.sources):
+            raise InvalidRequest(
+                f"{source} is a GGUF file already.", hint=f"Fetch it with: smidgen models pull {source}"
+            )
+        if entry is not None:
+            return self.pull(entry.name, progress, notice=notice)
+
+        def waiting() -> None:
+            progress(Progress(phase="waiting", done_bytes=0, total_bytes=wanted.bytes, source=""))
+
+        with self.store.locked(wanted.key, waiting):
+            try:
+                return self._pull(wanted, progress, notice)
+            except (InvalidModelFile, UnknownModel):
+                self.store.drop_partials(wanted.key)
+                raise
+
     def _pull(self, wanted: Wanted, progress: OnProgress, notice: OnNotice) -> ModelFile:
         if wanted.sha256 and self._blob_is_good(wanted, progress):
             return self._keep(wanted, None, wanted.sha256, f"{wanted.name} (found in the store)")
@@ -260,6 +288,18 @@ class Library:
             retryable=any(error.retryable for _, error in causes),
             causes=told,
         )
+
+    def export(self, model: ModelFile, target: Path) -> None:
+        """Copies a model's file to `target`, which has all of it or stays as it was. Raises DiskFull,
+        StoreUnwritable."""
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with writing(target, model.bytes):
+                shutil.copyfile(model.path, temporary)
+                temporary.replace(target)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
     # --- removing and the default -----------------------------------------------------------------------------------
 
@@ -380,6 +420,10 @@ def fetch(source: Source, job: Job) -> Fetched:
     """Through the module of the source's kind, imported only now. Raises what that module's `fetch` raises."""
     from smidgen.models.sources import FileSource, HttpsSource, HubSource
 
+    if isinstance(source, ConvertedSource):
+        from smidgen.models.sources import converted
+
+        return converted.fetch(source, job, fetch)
     if isinstance(source, HubSource):
         from smidgen.models.sources import hf
 

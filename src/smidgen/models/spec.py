@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 
+from smidgen.errors import InvalidRequest
 from smidgen.models.catalog import Catalog, Entry
-from smidgen.models.sources import FileSource, HttpsSource, Source
+from smidgen.models.sources import ConvertedSource, FileSource, HttpsSource, HubSource, Source
 
 FORMS = (
     "a catalogue name, a path to a .gguf file, hf:owner/repo/file.gguf[@revision], "
@@ -35,6 +37,8 @@ def read(spec: str, catalog: Catalog) -> Wanted | None:
     """None for a word that is no catalogue name (it may be the name of a pulled model, or a mistake). A path stands for
     its file. Raises InvalidRequest for a spec of a known scheme that is malformed."""
     spec = spec.strip()
+    if spec.startswith("convert:"):
+        return _of_conversion(spec.removeprefix("convert:"), catalog)
     if spec.lower().startswith("hf:"):
         from smidgen.models.sources import hf
 
@@ -56,6 +60,22 @@ def read(spec: str, catalog: Catalog) -> Wanted | None:
         return _of_source(Path(local.path).as_uri(), local, local.path)
     entry = catalog.find(spec)
     return None if entry is None else _of_entry(entry)
+
+
+def _of_conversion(spec: str, catalog: Catalog) -> Wanted:
+    """What is to be made of the folder or zip archive that `spec` says."""
+    from smidgen.models.sources import file
+
+    schemes = ("pypi:", "https://", "http://", "file:")
+    inner = read(spec, catalog) if spec.startswith(schemes) else None
+    source = file.parse(spec) if inner is None else inner.sources[0]
+    if isinstance(source, ConvertedSource | HubSource):
+        raise InvalidRequest(f"{spec} can't be converted.", hint="Give a folder or a zip archive.")
+    if isinstance(source, FileSource):
+        spec = Path(source.path).as_uri()
+    wanted = _of_source(f"convert:{spec}", ConvertedSource(source=source), spec.rstrip("/"))
+    name = slug(unquote(wanted.file).removesuffix(".zip"))
+    return msgspec.structs.replace(wanted, name=name, file=f"{name}.gguf")
 
 
 def is_path(spec: str) -> bool:

@@ -4,6 +4,7 @@ scripted   ScriptedEngine: an Engine that answers from a script and records what
 chaos      ChaosEngine: wraps an Engine and makes some requests fail
 backend    FakeBackend: a byte-level "model" with deterministic logits, for the worker
 worker     `python -m smidgen.testing.worker`: the real worker over FakeBackend, with faults on request
+tiny_bert  the files of a BERT sentence embedder without training
 """
 
 from __future__ import annotations

@@ -38,9 +38,12 @@ class _Cell:
 
 
 class FakeBackend:
-    """See smidgen.llama.Backend. `control` adds control tokens; `step_s` is how long each decode takes."""
+    """See smidgen.llama.Backend. `control` adds control tokens; `step_s` is how long each decode takes; an `encoder`
+    embeds several texts in one batch, and ends each with EOS."""
 
-    def __init__(self, options: LoadOptions, *, control: Sequence[str] = (), step_s: float = 0.0) -> None:
+    def __init__(
+        self, options: LoadOptions, *, control: Sequence[str] = (), step_s: float = 0.0, encoder: bool = False
+    ) -> None:
         self._control = (*CONTROL, *control)
         self._ids = {text: 256 + index for index, text in enumerate(self._control)}
         self._special = re.compile("|".join(re.escape(text) for text in self._control).encode())
@@ -50,6 +53,7 @@ class FakeBackend:
         self._used = 0
         self._rows: dict[int, tuple[int, ...]] = {}
         self._closed = False
+        self._encoder = encoder
 
     @property
     def info(self) -> ModelInfo:
@@ -65,7 +69,7 @@ class FakeBackend:
             size_bytes=1000,
             state_bytes=1000,
             can_rewind=True,
-            is_encoder_only=False,
+            is_encoder_only=self._encoder,
             has_encoder=False,
             add_bos=True,
             bos=BOS,
@@ -76,6 +80,7 @@ class FakeBackend:
             gpu_layers=0,
             load_seconds=0.0,
             native_template="chatml",
+            closing=EOS if self._encoder else -1,
         )
 
     @property
@@ -162,16 +167,19 @@ class FakeBackend:
         row[EOS] = 9.0 if seed % END_EVERY == 0 else -5.0
         return row
 
-    def embed(self, tokens: Sequence[int]) -> Generator[int, None, NDArray[np.float32]]:
-        if not tokens:
+    def embed(self, texts: Sequence[Sequence[int]]) -> Generator[int, None, NDArray[np.float32]]:
+        if not texts or not all(texts):
             raise InvalidRequest("Nothing to embed.")
-        vector = np.zeros(EMBEDDING_SIZE, dtype=np.float32)
-        for token in tokens:
-            self._check_token(token)
-            mixed = zlib.crc32(token.to_bytes(4, "little"))
-            vector[mixed % EMBEDDING_SIZE] += 1.0 + (mixed >> 16) / 65536.0
-        yield len(tokens)
-        return (vector / np.linalg.norm(vector)).astype(np.float32)
+        if len(texts) > (self.sequences if self._encoder else 1):
+            raise InvalidRequest(f"{len(texts)} texts in one batch.")
+        vectors = np.zeros((len(texts), EMBEDDING_SIZE), dtype=np.float32)
+        for vector, tokens in zip(vectors, texts, strict=True):
+            for token in tokens:
+                self._check_token(token)
+                mixed = zlib.crc32(token.to_bytes(4, "little"))
+                vector[mixed % EMBEDDING_SIZE] += 1.0 + (mixed >> 16) / 65536.0
+        yield sum(map(len, texts))
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._check_sequence(source)

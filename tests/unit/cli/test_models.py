@@ -10,6 +10,7 @@ import pytest
 from smidgen.cli.fetching import Lines, asker, in_thread
 from smidgen.errors import Cancelled
 from smidgen.models.sources import Progress
+from smidgen.testing import tiny_bert
 
 Run = Callable[..., Any]
 
@@ -56,6 +57,20 @@ def test_a_file_that_is_no_model_is_not_pulled(smidgen: Run, script: Any, tmp_pa
     assert done.status == 3
     assert "error: " in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_folder_of_weights_becomes_a_model(smidgen: Run, script: Any, tmp_path: Path) -> None:
+    tiny_bert.write(tmp_path / "tiny")
+    out = tmp_path / "out.gguf"
+    done = smidgen("models", "convert", str(tmp_path / "tiny"), "--out", str(out), "--json")
+    assert done.status == 0, done.err
+    model = json.loads(done.out)
+    assert Path(model["path"]).read_bytes() == out.read_bytes()
+    assert json.loads(smidgen("models", "show", "tiny", "--json").out)["kind"] == "embeddings"
+    (tmp_path / "tiny" / "model.safetensors").write_bytes(b"not weights")
+    done = smidgen("models", "convert", str(tmp_path / "tiny"))
+    assert done.status == 3
+    assert "safetensors" in done.err and "Traceback" not in done.err
 
 
 async def test_a_cancelled_pull_ends_at_its_next_report_and_is_waited_for() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer
@@ -12,7 +12,11 @@ from smidgen.agent.verify import schema_problems
 from smidgen.dialects.choose import NAMES, dialect
 from smidgen.errors import ConstraintError
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
+from smidgen.testing.backend import FakeBackend
+from smidgen.wire import LoadOptions
 
+RAW = {"qwen3_coder", "flat_xml", "plain_lines"}
+"""Dialects whose texts stand without quotes."""
 TOKENIZER = LLTokenizer("byte")
 
 
@@ -45,8 +49,8 @@ RICH = spec(
 PLAIN = ToolSpec(name="now", description="Tell the time.", parameters={"type": "object", "properties": {}})
 
 
-def accepts(name: str, tools: tuple[ToolSpec, ...], text: str) -> bool:
-    grammar = LLMatcher.grammar_from_lark(dialect(name).constraint(tools).source)
+def accepts(name: str, tools: tuple[ToolSpec, ...], text: str, most: int = 1) -> bool:
+    grammar = LLMatcher.grammar_from_lark(dialect(name).constraint(tools, most=most).source)
     matcher = LLMatcher(TOKENIZER, grammar)
     tokens = TOKENIZER.tokenize_str(text)
     return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
@@ -116,6 +120,45 @@ def test_wrong_calls_cannot_be_written(name: str, arguments: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(4))
+def test_sentences_of_several_calls_read_back(name: str, seed: int) -> None:
+    tools = (spec({"n": {"type": "integer"}}, ("n",)), PLAIN)
+    source = dialect(name).constraint(tools, most=3).source
+    calls = dialect(name).parse(sample(source, seed), tools).calls
+    assert 1 <= len(calls) <= 3
+    several = tuple(ToolCall(name="act", arguments={"n": n}) for n in range(3))
+    assert accepts(name, tools, dialect(name).write_calls(several), most=3)
+    assert accepts(name, tools, dialect(name).write_calls(several[:1]), most=3)
+    assert not accepts(name, tools, dialect(name).write_calls(several), most=2)
+    assert not accepts(name, tools, dialect(name).write_calls(several[:2]))
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [
+        ("hermes", ("<tool_call>", "</tool_call>")),
+        ("qwen3_coder", ("<tool_call>", "</tool_call>")),
+        ("pythonic_list", ("<|tool_call_start|>", "<|tool_call_end|>")),
+    ],
+)
+def test_marks_that_are_control_tokens_are_written_as_such(name: str, marks: tuple[str, str]) -> None:
+    model = FakeBackend(LoadOptions(path="fake"), control=marks)
+    tokenizer = cast(LLTokenizer, model.grammar_tokenizer())
+    plain = dialect(name).constraint((PLAIN,)).source
+    marked = dialect(name).constraint((PLAIN,), special=[*marks, "<|im_end|>", "not one"]).source
+    text = dialect(name).write_call(ToolCall(name="now", arguments={}))
+    for source, written, special, fits in (
+        (marked, text if text.startswith(marks[0]) else f"{marks[0]}{text}{marks[1]}", True, True),
+        (marked, text, False, False),
+        (plain, text, False, True),
+        (plain, text if text.startswith(marks[0]) else f"{marks[0]}{text}{marks[1]}", True, False),
+    ):
+        matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(source))
+        tokens = model.tokenize(written, special)
+        assert (matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()) is fits
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - RAW))
 def test_free_whitespace_and_endless_strings_are_no_sentences(name: str) -> None:
     tools = (spec({"text": {"type": "string"}}, ("text",)),)
     good = dialect(name).write_call(ToolCall(name="act", arguments={"text": "x"}))
@@ -123,6 +166,20 @@ def test_free_whitespace_and_endless_strings_are_no_sentences(name: str) -> None
     assert not accepts(name, tools, good.replace('"x"', '  "x"'))
     assert not accepts(name, tools, good.replace('"x"', f'"{"x" * 2001}"'))
     assert not accepts(name, tools, good.replace('"x"', r'"\u00fc"'))
+
+
+@pytest.mark.parametrize("name", sorted(RAW))
+def test_texts_without_quotes_are_bounded_and_hold_no_marks(name: str) -> None:
+    tools = (spec({"text": {"type": "string"}, "n": {"type": "integer"}}, ("text",)),)
+
+    def writes(text: str) -> bool:
+        return accepts(name, tools, dialect(name).write_call(ToolCall(name="act", arguments={"text": text, "n": 1})))
+
+    assert writes("a <b> \\ 'c' \" ü }]") and writes("x" * 2000) and not writes("x" * 2001)
+    assert writes("two\nlines")
+    if name != "plain_lines":
+        marks = ("</parameter>", "<parameter=a>", "</function>") if name == "qwen3_coder" else ("</text>", "</act>")
+        assert not any(writes(f"a{mark}b") for mark in marks)
 
 
 @pytest.mark.parametrize("name", NAMES)

