@@ -74,7 +74,7 @@ def _of_conversion(spec: str, catalog: Catalog) -> Wanted:
     if isinstance(source, FileSource):
         spec = Path(source.path).as_uri()
     wanted = _of_source(f"convert:{spec}", ConvertedSource(source=source), spec.rstrip("/"))
-    name = slug(unquote(wanted.file).removesuffix(".zip"))
+    name = slug(unquote(wanted.file).removesuffix(".zip").removesuffix(".gguf"))
     return msgspec.structs.replace(wanted, name=name, file=f"{name}.gguf")
 
 
