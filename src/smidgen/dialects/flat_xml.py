@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from smidgen.dialects import Parsed, raw
 from smidgen.dialects.grammar import JSON_LINE, Grammar, literal, several
-from smidgen.dialects.lenient import loads
+from smidgen.dialects.lenient import loads, without_begun
 from smidgen.dialects.opening import SPACE, Atom, Opening, opening
 from smidgen.dialects.reading import Form, Found, Reader, read_all
 from smidgen.errors import ConstraintError
@@ -177,7 +177,10 @@ class _Element:
             if other != key and (found := re.compile(re.escape(f"<{other}>")).search(text, head.end(), index))
         ]
         index = min(following, default=index)
-        self._set(key, text[head.end() : index].rstrip())
+        value = text[head.end() : index]
+        if index == len(text):
+            value = without_begun(value, (f"</{key}>", self._close))
+        self._set(key, value.rstrip())
         return index, False
 
     def _body(self, at: int) -> tuple[int, bool] | None:

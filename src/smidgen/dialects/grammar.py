@@ -99,8 +99,8 @@ class Grammar:
 
     def text_up_to(self, closing: str, never: Sequence[str], fewest: int, most: int) -> str:
         """A rule for `fewest` to `most` characters of any kind and the first `closing` after them. Texts that hold one
-        of `never` are no sentences; these begin with "<" and have no other. Where `most` is less than MAX_STRING, no text
-        with "<" is a sentence."""
+        of `never` are no sentences; these begin with "<" and have no other. Where `most` is less than MAX_STRING, no
+        text with "<" is a sentence."""
         # Together with the beginnings of marks the length can't be counted exactly; a short text does without "<".
         unit, rest = _avoiding(never) if most == MAX_STRING else (_PLAIN, "")
         body = f"/({unit}){{{fewest},{most}}}{rest}{_pattern(closing)}/"

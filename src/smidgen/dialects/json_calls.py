@@ -109,7 +109,10 @@ def calls_in(value: Any, known: dict[str, ToolSpec]) -> list[ToolCall]:
         return []
     if isinstance(value, dict):
         fields = cast(dict[str, Any], value)
-        value = next((fields[key] for key in _LIST_KEYS if isinstance(fields.get(key), list)), [fields])
+        if len(fields) > 1 and all(key in known and isinstance(item, dict) for key, item in fields.items()):
+            value = [{key: item} for key, item in fields.items()]
+        else:
+            value = next((fields[key] for key in _LIST_KEYS if isinstance(fields.get(key), list)), [fields])
     if not isinstance(value, list):
         return []
     return [call for item in cast(list[Any], value)[:MAX_CALLS] if (call := _call(item, known)) is not None]
@@ -133,9 +136,14 @@ def _call(value: Any, known: dict[str, ToolSpec], depth: int = 0) -> ToolCall | 
         arguments = loads(arguments) if arguments.strip() else {}
     if arguments is None:
         arguments = {}
-    if not called or not isinstance(arguments, dict):
+    if not called or not isinstance(arguments, dict) or _is_schema(cast(dict[str, Any], arguments)):
         return None
     return ToolCall(name=called, arguments=cast(dict[str, Any], arguments))
+
+
+def _is_schema(arguments: dict[str, Any]) -> bool:
+    """Small models repeat a tool's description instead of calling it."""
+    return arguments.get("type") == "object" and isinstance(arguments.get("properties"), dict)
 
 
 def _keyed_by_name(fields: dict[str, Any], known: dict[str, ToolSpec]) -> ToolCall | None:

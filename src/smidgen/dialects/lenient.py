@@ -9,6 +9,7 @@ import ast
 import json
 import re
 import warnings
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, cast
 
@@ -141,6 +142,12 @@ def _marks(stops: tuple[str, ...]) -> re.Pattern[str]:
 def _opens(quote: str, text: str, index: int) -> bool:
     """An apostrophe within a word opens no string."""
     return quote == '"' or not (index and text[index - 1].isalnum())
+
+
+def without_begun(text: str, marks: Iterable[str]) -> str:
+    """A text that was cut off, without the beginning of one of the marks at its end."""
+    begun = [length for mark in marks for length in range(1, len(mark)) if text.endswith(mark[:length])]
+    return text[: -max(begun)] if begun else text
 
 
 def end_of_value(text: str, start: int) -> int | None:

@@ -25,8 +25,7 @@ name = "plain_lines"
 _TOOL_KEYS = ("tool", "function", "action", "tool name", "tool_name")
 _ALL_KEYS = ("arguments", "parameters", "action input", "action_input", "input")
 _DECORATION = Atom(r"[ \t*_`-]*+")
-_HEAD_END = re.compile(r"[ \t*_`]*(?:\(\))?[ \t]*\r?(?P<end>\n|\Z)")
-_MAY_BE_HEAD_END = re.compile(r"[ \t*_`]*\(?\)?[ \t]*\r?")
+_HEAD_END = re.compile(r"(?P<more>[ \t*_`(][^\n]{0,200})?\r?(?P<end>\n|\Z)")
 _LINE = re.compile(r"[ \t]*(?:[-*•]\s+)?[*_`]{0,2}(?P<key>[^:=*`\n]{1,128}?)[*_`]{0,2}\s*[:=][*_`]{0,2}(?P<value>.*)")
 _PLAIN = re.compile(r"[^\s\"'`\[{][^\x00-\x1f\x7f]*")
 _WORDS = ("null", "none", "true", "false")
@@ -93,12 +92,16 @@ def lines(tools: Sequence[ToolSpec]) -> Form:
 
     def read(text: str, match: re.Match[str], final: bool) -> Found | None:
         end = _HEAD_END.match(text, match.end())
-        if end is None or (not end["end"] and not final):
-            begun = _MAY_BE_HEAD_END.fullmatch(text, match.end())
-            return None if begun and not final else Found(match.end())
+        if end is None:
+            return Found(match.end())
+        if not end["end"] and not final:
+            return None
         written = match.group().rpartition(":")[2].lower()
         longest = max((key for key in known if written.endswith(key)), key=len)
-        return _Lines(text, known[longest], final).read(end.end())
+        found = _Lines(text, known[longest], final).read(end.end())
+        # More on the line than the name is a repeated description, or prose if no argument follows.
+        bare = not (end["more"] or "").strip(" \t\r*_`()")
+        return found if bare or not found or found.calls[0].arguments else Found(match.end())
 
     return Form(strategy="plain_lines", opening=begins, read=read)
 

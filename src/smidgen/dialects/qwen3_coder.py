@@ -14,7 +14,7 @@ from typing import Any, cast
 from smidgen.dialects import Parsed, raw
 from smidgen.dialects.grammar import JSON_LINE, Grammar, literal, mark, several
 from smidgen.dialects.json_calls import told
-from smidgen.dialects.lenient import loads, span
+from smidgen.dialects.lenient import loads, span, without_begun
 from smidgen.dialects.opening import SPACE, opening
 from smidgen.dialects.reading import Form, Found, Reader, read_all
 from smidgen.errors import ConstraintError
@@ -123,7 +123,8 @@ def _read_parameter(
         return None
     index, end = min(ends, default=(len(text), ""))
     closed = end == _ENDS[0]
-    value = _inner(text[head.end() : index])
+    value = text[head.end() : index]
+    value = _inner(value if end else without_begun(value, _ENDS))
     key = head["name"].strip()
     arguments.setdefault(key, raw.read(value if closed else value.rstrip(), properties.get(key, {})))
     return index + len(end) if closed else index
