@@ -64,6 +64,15 @@ def resolve(model: str) -> Path:
     return Path(Library().resolve(model).path)
 
 
+def opened(model: str) -> Path:
+    """What a runtime here opens for this model: a copy in another layout of its weights, where there is one."""
+    from smidgen.config import load_config
+    from smidgen.models.library import Library
+    from smidgen.runtime.loading import describe
+
+    return Path(describe(Library().resolve(model), load_config())["opens"])
+
+
 def machine() -> dict[str, Any]:
     import psutil
 
@@ -103,7 +112,7 @@ async def measure(options: argparse.Namespace, model: Path, found: list[peers.Pe
         lines.extend(new)
 
     async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(our_engine(model, options.threads, CONTEXT))
+        ours = await stack.enter_async_context(our_engine(opened(options.model), options.threads, CONTEXT))
         if {"decode", "prefill"} & set(options.only):
             async with bare_loop(model, options.threads, CONTEXT) as bare:
                 if "decode" in options.only:

@@ -32,11 +32,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     model: catalogue name, path of a GGUF file, or `hf:owner/repo/file`; empty means the store's default
         (`smidgen models default`), else the catalogue's.
+    embedder: the sentence embedder that tools are chosen by, if it is here; empty does without.
     home: folder for models, reports and history; empty means the platform's own data folder.
     memory: bytes that loaded models may take together; 0 means a share of what is free.
     threads: for decode and prefill; 0 means the physical cores.
     context: tokens that prompt and answer may have together; 0 means what the model and the memory allow.
     gpu: "auto" uses a GPU if the installed native library can; "off" never.
+    layout: "auto" opens a copy of a model file with weights that this processor multiplies faster, if there is room for
+        one; "file" always opens the file itself.
     workspace: folder that file tools may touch; empty means the current folder.
     timeout_s: for one answer; 0 means no limit.
     max_tokens: new tokens per answer.
@@ -44,11 +47,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     model: str = ""
+    embedder: str = "all-minilm-l6-v2"
     home: str = ""
     memory: int = 0
     threads: int = 0
     context: int = 0
     gpu: Literal["auto", "off"] = "auto"
+    layout: Literal["auto", "file"] = "auto"
     workspace: str = ""
     timeout_s: float = 120.0
     max_tokens: int = 512

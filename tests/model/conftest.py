@@ -87,10 +87,14 @@ def open_engine(model_file: Callable[[str], ModelFile], tmp_path_factory: pytest
         found = model_file(name)
         engine_options = {key: options.pop(key) for key in ("limits", "crash_folder", "on_notice") if key in options}
         chosen = LoadOptions(
-            path=found.path,
             sha256=found.sha256,
             threads=2,
-            **{"context": 2048, "vocab_cache": str(tmp_path_factory.getbasetemp() / "vocabularies"), **options},
+            **{
+                "path": found.path,
+                "context": 2048,
+                "vocab_cache": str(tmp_path_factory.getbasetemp() / "vocabularies"),
+                **options,
+            },
         )
         async with LocalEngine(name, chosen, **engine_options) as engine:
             yield engine

@@ -1,5 +1,5 @@
 """Whatever way the work is cut up, greedy output stays the same: batched or alone, cached or cold, forced or sampled,
-interrupted or not.
+interrupted or not, from a file or from its copy in another layout.
 
 Floating-point sums round differently with the shape of a batch, so log-probabilities are compared, not texts alone:
 exactly where llama.cpp computes every row alike, else within what was measured (conftest.TOLERANCES). Texts may part
@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smidgen.engine.local import LocalEngine
 from smidgen.messages import Constraint, Prompt, Sampling, Segment
+from smidgen.models import gguf
+from smidgen.models.relayout import plan, write
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[LocalEngine]]
 Record = Callable[..., Awaitable[Any]]
@@ -166,3 +170,26 @@ async def test_resumed_equals_uninterrupted(
             assert 0 < resumed.resumed_after < 40, "the worker was not killed in the middle"
             pairs.compare(whole, resumed, greedy=greedy)
     pairs.check(least_equal=2 if greedy else 0)  # a draw parts at any token, not at ties alone
+
+
+async def test_a_copy_in_another_layout_equals_the_file(
+    open_engine: OpenEngine,
+    model_file: Callable[[str], Any],
+    tmp_path: Path,
+    record: Record,
+    agreement: NewAgreement,
+) -> None:
+    model = "qwen2.5-coder-0.5b"
+    source, copy = Path(model_file(model).path), tmp_path / "copy.gguf"
+    relayout = plan(gguf.read(source))
+    assert relayout is not None
+    with copy.open("wb") as file:
+        deque(write(source, relayout, file), maxlen=0)
+    made: list[list[Any]] = []
+    for path in (source, copy):
+        async with open_engine(model, path=str(path)) as engine:
+            made.append([await record(engine, text) for text in PROMPTS])
+    pairs = agreement(model, few_rows=True)
+    for one, other in zip(*made, strict=True):
+        pairs.compare(one, other)
+    pairs.check(least_equal=4)

@@ -147,10 +147,8 @@ def models_here(config: Config) -> Check:
 
     library = library_of(config)
     models, root = library.list(), library.store.root
-    detail = (
-        f"{len(models)} models, {terminal.size(sum(model.bytes for model in models))}, in {root}; "
-        f"{terminal.size(free_bytes(root))} free there"
-    )
+    taken = sum(model.bytes + library.store.layout_bytes(model.sha256) for model in models)
+    detail = f"{len(models)} models, {terminal.size(taken)}, in {root}; {terminal.size(free_bytes(root))} free there"
     problems = " ".join(library.store.problems())
     return Check(name="models", status="note" if problems else "ok", detail=detail, hint=problems)
 

@@ -22,10 +22,12 @@ def add_to(commands: options.Subparsers) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "eval",
         help="measure a model on a benchmark",
-        description="Measure accuracy, time and tokens on a benchmark, with its publisher's own data and checker.",
+        description="Measure accuracy, time and tokens of tool calls on a benchmark, with its own data and checker.",
         allow_abbrev=False,
     )
-    parser.add_argument("suite", metavar="SUITE", help="bfcl: the Berkeley Function Calling Leaderboard")
+    parser.add_argument(
+        "suite", metavar="SUITE", help="bfcl: the Berkeley leaderboard; everyday: smidgen's own tools; calibration"
+    )
     options.add_model(parser)
     parser.add_argument("--limit", type=options.whole, metavar="N", help="items of each category (default: all)")
     parser.add_argument("--skip", type=options.whole, default=0, metavar="N", help="leave out the first N of each")

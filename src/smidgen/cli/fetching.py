@@ -15,6 +15,7 @@ from smidgen.cli import terminal
 from smidgen.errors import Cancelled, ChecksumMismatch, ModelNotPulled
 
 if TYPE_CHECKING:
+    from smidgen.config import Config
     from smidgen.events import Notice
     from smidgen.models.library import Library, ModelFile
     from smidgen.models.sources import Progress
@@ -29,6 +30,7 @@ _WORDS = {
     "hashing": "checking",
     "validating": "validating",
     "converting": "converting",
+    "arranging": "arranging the weights for this processor",
 }
 
 
@@ -36,13 +38,14 @@ class Display(Protocol):
     def show(self, progress: Progress) -> None: ...
 
 
-async def fetch_if_missing(library: Library, spec: str, arguments: argparse.Namespace) -> ModelFile:
+async def fetch_if_missing(library: Library, spec: str, arguments: argparse.Namespace, config: Config) -> ModelFile:
     """The model's file, pulled with a notice of its size and origin if it isn't here. Raises the library's errors."""
     try:
         return await asyncio.to_thread(library.resolve, spec)
     except (ModelNotPulled, ChecksumMismatch) as missing:
         terminal.say(f"note: {missing.message} Fetching it now{announced(library, spec)}.", quiet=arguments.quiet)
     model = await pull(library, spec, arguments)
+    await lay_out(library, model, arguments, config)
     terminal.say(f"note: {model.name} is kept for the next time, in {library.store.root}.", quiet=arguments.quiet)
     return model
 
@@ -66,6 +69,16 @@ async def pull(library: Library, spec: str, arguments: argparse.Namespace) -> Mo
         return await in_thread(lambda progress: library.pull(spec, progress, accept, tell), shown)
 
 
+async def lay_out(library: Library, model: ModelFile, arguments: argparse.Namespace, config: Config) -> None:
+    """Make the copy with weights for this processor if one is worth it and it isn't here, with progress."""
+    from smidgen.runtime.loading import lay_out
+
+    with display(quiet=arguments.quiet) as shown:
+        notices = await in_thread(lambda progress: lay_out(model, config, library, progress), shown)
+    for notice in notices:
+        terminal.say(f"note: {notice.message}", quiet=arguments.quiet)
+
+
 async def convert(library: Library, source: str, arguments: argparse.Namespace) -> ModelFile:
     """Make a GGUF of what lies in `source`, with progress."""
 
@@ -78,8 +91,12 @@ async def convert(library: Library, source: str, arguments: argparse.Namespace) 
 
 async def verify(library: Library, name: str, arguments: argparse.Namespace) -> ModelFile:
     """Read the whole file again, with progress."""
+
+    def tell(notice: Notice) -> None:
+        terminal.say(f"note: {notice.message}", quiet=arguments.quiet)
+
     with display(quiet=arguments.quiet) as shown:
-        return await in_thread(lambda progress: library.verify(name, progress), shown)
+        return await in_thread(lambda progress: library.verify(name, progress, tell), shown)
 
 
 async def in_thread(work: Callable[[Callable[[Progress], None]], T], shown: Display) -> T:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from smidgen.cli import exits, options, terminal
 
 if TYPE_CHECKING:
@@ -56,14 +58,21 @@ def list_models(arguments: argparse.Namespace, library: Library) -> int:
     default = library.default()
     names = {model.name for model in here}
     others = [entry for entry in library.catalog.models if entry.name not in names]
+    copies = {model.name: library.store.layout_bytes(model.sha256) for model in here}
     if arguments.json:
-        terminal.write_json({"default": default, "models": here, "catalog": others})
+        listed = [{**msgspec.to_builtins(model), "copy_bytes": copies[model.name]} for model in here]
+        terminal.write_json({"default": default, "models": listed, "catalog": others})
         return exits.OK
     rows = [
-        ("*" if model.name == default else "", model.name, terminal.size(model.bytes), model.license or "unknown")
+        (
+            "*" if model.name == default else "",
+            model.name,
+            terminal.size(model.bytes),
+            model.license or "unknown",
+            f"here, and a copy of {terminal.size(copies[model.name])}" if copies[model.name] else "here",
+        )
         for model in here
-    ]
-    rows = [(*row, "here") for row in rows] + [
+    ] + [
         ("*" if entry.name == default else "", entry.name, terminal.size(entry.bytes), entry.license, "not pulled")
         for entry in others
     ]
@@ -74,16 +83,18 @@ def list_models(arguments: argparse.Namespace, library: Library) -> int:
 
 
 def pull_model(arguments: argparse.Namespace, library: Library) -> int:
-    from smidgen.cli.fetching import announced, pull
+    from smidgen.cli.fetching import announced, lay_out, pull
     from smidgen.cli.process import run_to_end
     from smidgen.runtime.loading import default_spec
 
-    spec: str = arguments.name or default_spec(options.configured(arguments), library)
+    config = options.configured(arguments)
+    spec: str = arguments.name or default_spec(config, library)
     here = {model.sha256 for model in library.list() if library.store.blob(model.sha256).is_file()}
     entry = library.catalog.find(spec)
     if entry is None or entry.sha256 not in here:
         terminal.say(f"Fetching {spec}{announced(library, spec)}", quiet=arguments.quiet)
     model = run_to_end(lambda: pull(library, spec, arguments))
+    run_to_end(lambda: lay_out(library, model, arguments, config))
     said = f"{model.name} is here already" if model.sha256 in here else f"{model.name} fetched from {model.source}"
     if arguments.json:
         terminal.write_json(model)

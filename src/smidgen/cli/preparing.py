@@ -24,7 +24,7 @@ async def make_ready(runtime: Runtime, arguments: argparse.Namespace) -> None:
     from smidgen.cli.fetching import fetch_if_missing
     from smidgen.runtime.loading import library_of
 
-    await fetch_if_missing(library_of(runtime.config), runtime.model_name, arguments)
+    await fetch_if_missing(library_of(runtime.config), runtime.model_name, arguments, runtime.config)
 
 
 def agent_for(runtime: Runtime, arguments: argparse.Namespace, system: str | None = None) -> Agent:

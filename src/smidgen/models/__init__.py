@@ -11,6 +11,8 @@ sandbox        Jinja with limits on time, steps and sizes
 control_text   control tokens that people spell, kept from becoming ones
 hardware       cores, memory, GPUs of this machine
 memory         what a model will take
+relayout       which weights are faster in another layout, and a copy of a file with them
+copies         such copies in the store: found, made, checked
 fit            the context, threads and layers that fit, and what was given up
 store          the user's model folder: checksums, locks, atomic adds
 sources/       hf, pypi, https, file, and what is converted after it came from one of them

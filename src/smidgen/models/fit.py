@@ -20,13 +20,14 @@ from smidgen.models.memory import MemoryEstimate, estimate
 from smidgen.models.profiles import profile_for
 from smidgen.wire import LoadOptions
 
-__all__ = ["Fit", "MemoryEstimate", "choose", "estimate"]
+__all__ = ["Fit", "MemoryEstimate", "choose", "estimate", "with_copy"]
 
 COMFORTABLE_CONTEXT = 2048  # before going lower, keys and values are stored in 8 bits
 SMALLEST_CONTEXT = 512
 FEWER_SEQUENCES = (64, 16, 4)
 HEADROOM = 0.9  # of the memory that is available now; the rest is for everybody else on this machine
 GPU_HEADROOM = 0.9
+COMFORT = 0.5  # of the budget: what a copy that is only faster may take in memory, so that another model fits beside it
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +114,21 @@ def choose(
             )
     needed = taken.total if taken else 0
     raise _too_large(facts, needed, budget, smaller_models)
+
+
+def with_copy(fit: Fit, facts: ModelFacts, copy: GGUF, hardware: Hardware, budget_bytes: int) -> Fit | None:
+    """The same settings for a copy of the model with larger weights, None if that doesn't fit comfortably."""
+    taken = estimate(
+        facts,
+        copy,
+        context=fit.context,
+        kv_bits=fit.kv_bits,
+        sequences=fit.sequences,
+        swa_full=fit.swa_full,
+        gpu_layers=fit.gpu_layers,
+        simd=hardware.simd,
+    )
+    return msgspec.structs.replace(fit, estimate=taken) if taken.total <= COMFORT * budget_bytes else None
 
 
 def _first_context(facts: ModelFacts, wanted: int | None, notices: list[Notice]) -> int:

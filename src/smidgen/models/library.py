@@ -112,13 +112,14 @@ class Library:
         """All pulled models, by name."""
         return tuple(self._model_file(record) for record in self.store.records())
 
-    def verify(self, name: str, progress: OnProgress = _ignore) -> ModelFile:
-        """Reads the whole file again. Raises ChecksumMismatch if a bit has changed since the pull, and what `resolve`
-        raises."""
+    def verify(self, name: str, progress: OnProgress = _ignore, notice: OnNotice = _ignore) -> ModelFile:
+        """Reads the whole file again. A copy of it in another layout that isn't what it should be is removed, and that
+        is told. Raises ChecksumMismatch if a bit has changed since the pull, and what `resolve` raises."""
+        from smidgen.models import copies
+
         model = self.resolve(name)
-        if not Path(model.path).is_relative_to(self.store.root):
-            return model
-        got = self._hash(Path(model.path), progress, model.name)
+        is_own = Path(model.path).is_relative_to(self.store.root)
+        got = self._hash(Path(model.path), progress, model.name) if is_own else model.sha256
         if got != model.sha256:
             raise ChecksumMismatch(
                 f"The file of {model.name} has changed on the disk since it was pulled.",
@@ -126,6 +127,9 @@ class Library:
                 got=got,
                 wanted=model.sha256,
             )
+        if not copies.check(self.store, Path(model.path), model.sha256, progress):
+            text = f"The copy of {model.name} in another layout was damaged. It was removed, and will be made again."
+            notice(Notice(code="copy_damaged", message=text))
         return model
 
     # --- fetching ---------------------------------------------------------------------------------------------------
@@ -304,9 +308,8 @@ class Library:
     # --- removing and the default -----------------------------------------------------------------------------------
 
     def remove(self, name: str) -> int:
-        """Removes a pulled model, or what an unfinished pull of it left. Returns the bytes freed.
-
-        Raises UnknownModel."""
+        """Removes a pulled model, what an unfinished pull of it left, or what was made of a file that is used in place,
+        which itself stays. Returns the bytes freed. Raises UnknownModel."""
         wanted = read(name, self.catalog)
         record = self._record(name, wanted)
         if record is not None:
@@ -320,6 +323,9 @@ class Library:
                     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
                     self.store.drop_partials(wanted.key)
                     return size
+            path = local_path(wanted)
+            if path is not None and path.is_file() and (freed := self.store.drop_layouts(self.store.known_hash(path))):
+                return freed
             raise UnknownModel(f"{wanted.name} is not on this computer.", near=[])
         raise self._unknown(name)
 

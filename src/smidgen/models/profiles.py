@@ -15,6 +15,7 @@ import msgspec
 from smidgen.messages import Sampling
 from smidgen.models.chat_formats import FORMATS, recognise_format
 from smidgen.models.detect import ModelFacts
+from smidgen.models.tool_use import ToolUse
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -42,6 +43,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     template_extra: Mapping[str, Any] = {}
     system: SystemPolicy = "role"
     is_base: bool = False
+    tool_use: ToolUse = ToolUse()
 
 
 def _chat(

@@ -1,11 +1,12 @@
 """The user's model folder. One blob per content, one small record per name; nothing half-written has a final name.
 
-blobs/<sha256>.gguf     whole, checked files
-records/<name>.json     what a name stands for
-partial/<key>/          unfinished downloads, one folder per source inside
-locks/                  one lock per model being pulled
-settings.json           default model, accepted terms
-hashes.json             hashes of files outside the folder that were used in place
+blobs/<sha256>.gguf        whole, checked files
+layouts/<sha256>-<n>.gguf  their copies in another layout (copies.py), in the n-th version of it; made again if need be
+records/<name>.json        what a name stands for
+partial/<key>/             unfinished downloads, one folder per source inside
+locks/                     one lock per model being pulled
+settings.json              default model, accepted terms
+hashes.json                hashes of files outside the folder that were used in place
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ import msgspec
 
 from smidgen.errors import InvalidRequest, UnknownModel
 from smidgen.models.disk import sync_folder, write_atomically, writing
+from smidgen.models.relayout import VERSION
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -113,6 +115,8 @@ class Store:
         for blob in sorted((self.root / "blobs").glob("*.gguf")):
             if blob.stem not in known:
                 found.append(f"{blob.name} belongs to no model ({blob.stat().st_size:,} bytes).")
+        for copy in self._stray_layouts():
+            found.append(f"The copy {copy.name} belongs to no model ({copy.stat().st_size:,} bytes).")
         for folder in sorted((self.root / "partial").glob("*")):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             found.append(f"An unfinished download is kept in partial/{folder.name} ({size:,} bytes).")
@@ -150,8 +154,8 @@ class Store:
             write_atomically(self._record_path(record.name), msgspec.json.encode(record))
 
     def remove(self, name: str) -> int:
-        """Removes the name, and the file unless another name stands for it too. Returns the bytes freed.
-        Raises UnknownModel."""
+        """Removes the name, and the file with its copies unless another name stands for it too. Returns the bytes
+        freed. Raises UnknownModel."""
         with self.locked("store"), writing(self.root):
             path = self._record_path(name)
             if not _NAME.fullmatch(name) or not path.exists():
@@ -163,16 +167,51 @@ class Store:
 
     def _drop_unused(self, sha256: str) -> int:
         blob = self.blob(sha256)
-        if any(record.sha256 == sha256 for record in self.records()) or not blob.exists():
+        if any(record.sha256 == sha256 for record in self.records()):
             return 0
-        freed = blob.stat().st_size
-        blob.unlink()
-        return freed
+        freed = _unlink(*self._layouts(sha256))
+        return freed + (_unlink(blob) if blob.exists() else 0)
 
     def drop_blob(self, sha256: str) -> None:
-        """For a file found to be damaged."""
+        """For a file found to be damaged: what was made of it may be, too."""
         with writing(self.root):
+            _unlink(*self._layouts(sha256))
             self.blob(sha256).unlink(missing_ok=True)
+
+    # --- copies in another layout -----------------------------------------------------------------------------------
+
+    def layout(self, sha256: str) -> Path:
+        """Where the copy of the file with this hash is, or would be."""
+        return self.root / "layouts" / f"{sha256}-{VERSION}.gguf"
+
+    def layout_bytes(self, sha256: str) -> int:
+        """What copies of the file with this hash take on the disk."""
+        return sum(path.stat().st_size for path in self._layouts(sha256))
+
+    def is_current(self, path: Path, sha256: str) -> bool:
+        """Whether a file is still the one with this hash, as far as can be told without reading it."""
+        return path.is_file() if path == self.blob(sha256) else self.known_hash(path) == sha256
+
+    def drop_layouts(self, sha256: str) -> int:
+        """Returns the bytes freed."""
+        with writing(self.root):
+            return _unlink(*self._layouts(sha256))
+
+    def drop_stray_layouts(self) -> None:
+        """Removes copies of an older version, of files that are gone, and unfinished ones, as far as they let
+        themselves be. Only for who holds the key "layouts"."""
+        unfinished = (self.root / "layouts").glob(".*.tmp")
+        for path in (*self._stray_layouts(), *unfinished):
+            with suppress(OSError):
+                path.unlink()
+
+    def _layouts(self, sha256: str) -> list[Path]:
+        return sorted((self.root / "layouts").glob(f"{sha256}-*.gguf")) if sha256 else []
+
+    def _stray_layouts(self) -> list[Path]:
+        known = {self.layout(record.sha256) for record in self.records()}
+        known |= {self.layout(item.sha256) for path, item in self._hashes().items() if Path(path).is_file()}
+        return sorted(path for path in (self.root / "layouts").glob("*.gguf") if path not in known)
 
     # --- unfinished downloads ---------------------------------------------------------------------------------------
 
@@ -261,6 +300,15 @@ class Store:
 def _hashed(path: Path, sha256: str) -> _Hashed:
     status = path.stat()
     return _Hashed(bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, sha256=sha256)
+
+
+def _unlink(*paths: Path) -> int:
+    """The bytes freed. Raises OSError."""
+    freed = 0
+    for path in paths:
+        freed += path.stat().st_size
+        path.unlink(missing_ok=True)
+    return freed
 
 
 def _acquired(lock: BaseFileLock) -> bool:

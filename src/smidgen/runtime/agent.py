@@ -128,7 +128,9 @@ class Agent:
             raise InvalidRequest("There is nothing to answer.", hint="The last message must be the user's.")
         async with AsyncExitStack() as stack:
             model = _Leased(self.runtime, self._model, stack)
-            events = run(model, self._tools, history, settings, self._approve)
+            nearest = self.runtime.embedder_name() if self._tools else ""
+            embedder = _Leased(self.runtime, nearest, stack) if nearest else None
+            events = run(model, self._tools, history, settings, self._approve, embedder)
             async with aclosing(cast("AsyncGenerator[AgentEvent, None]", events)) as source:
                 async for event in source:
                     yield event

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from smidgen.engine.pool import EnginePool
     from smidgen.models.detect import ModelFacts
     from smidgen.models.hardware import Hardware
-    from smidgen.models.library import Library, ModelFile
+    from smidgen.models.library import Library, ModelFile, OnProgress
     from smidgen.models.profiles import Profile
+    from smidgen.models.relayout import Relayout
     from smidgen.models.template import ChatTemplate
+    from smidgen.runtime.layout import Copy
     from smidgen.supervise.child import Child
 
 log = logging.getLogger("smidgen.runtime")
@@ -40,12 +42,13 @@ ADDRESSES_PER_CORE = 256 << 20
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A model and how it will be opened here. `bytes`: what that takes in memory. `notices`: what of that the user must
-    be told."""
+    be told. `plain`: how to open the file itself, if it is a copy in another layout that will be opened."""
 
     name: str
     options: LoadOptions
     bytes: int
     notices: tuple[Notice, ...] = ()
+    plain: Plan | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -92,6 +95,16 @@ class Loader:
                 info=cast("LocalEngine", engine).info,
             )
             yield Lease(model=model, notices=(*plan.notices, *template_notices))
+
+    @property
+    def embedder(self) -> str:
+        """The configured one, if its file is here."""
+        if not self._config.embedder:
+            return ""
+        try:
+            return self._library.resolve(self._config.embedder).name
+        except SmidgenError:
+            return ""
 
     def name_of(self, spec: str) -> str:
         """The name that the file of a model has or will have, without fetching or hashing it. Raises UnknownModel,
@@ -181,10 +194,16 @@ class Loader:
 
     def _prepare(self, spec: str) -> tuple[Known, Plan]:
         """Blocks: reads the file's header, and fetches the file first if it isn't here."""
-        return prepared(self._library.ensure(spec, self._go_on), self._config, self._budget)
+        file = self._library.ensure(spec, self._go_on)
+        return prepared(file, self._config, self._budget, lambda relayout: self._copied(file, relayout))
+
+    def _copied(self, file: ModelFile, relayout: Relayout) -> Copy:
+        from smidgen.runtime.layout import copied
+
+        return copied(self._library.store, file, relayout, self._go_on)
 
     def _go_on(self, _: object) -> None:
-        """Asked by a download at each step of its progress. What it raises ends it."""
+        """Asked by a download, or the making of a copy, at each step of its progress. What it raises ends it."""
         if self._closed.is_set():
             raise Cancelled("The runtime was closed while a model was being fetched.")
 
@@ -222,15 +241,24 @@ class Loader:
         return engine
 
 
-def prepared(file: ModelFile, config: Config, budget: Callable[[int], int] | None = None) -> tuple[Known, Plan]:
-    """Facts, profile, template and plan of a file on this computer. `budget`: bytes for all models together, given
-    those that are available now; by default `memory_budget`. Raises InvalidModelFile, OutOfMemory."""
+def prepared(
+    file: ModelFile,
+    config: Config,
+    budget: Callable[[int], int] | None = None,
+    copied: Callable[[Relayout], Copy] | None = None,
+) -> tuple[Known, Plan]:
+    """Facts, profile, template and plan of a file on this computer. Raises InvalidModelFile, OutOfMemory.
+
+    budget: bytes for all models together, given those that are available now; by default `memory_budget`. copied: gives
+    the copy in another layout that is worth opening instead; by default the file itself is opened.
+    """
     from smidgen.models import gguf
     from smidgen.models.detect import detect
-    from smidgen.models.fit import choose
+    from smidgen.models.fit import Fit, choose, with_copy
     from smidgen.models.hardware import probe
     from smidgen.models.profiles import profile_for
     from smidgen.models.template import ChatTemplate
+    from smidgen.runtime.layout import worth_copying
 
     header = gguf.read(file.path)
     facts = detect(header)
@@ -245,30 +273,37 @@ def prepared(file: ModelFile, config: Config, budget: Callable[[int], int] | Non
     )
     hardware = probe()
     gpu, notices = usable_gpu(config, hardware)
-    fit = choose(
-        facts,
-        header,
-        hardware,
-        wanted_context=config.context or None,
-        budget_bytes=memory_budget(config, hardware.available_bytes)
-        if budget is None
-        else budget(hardware.available_bytes),
-        gpu=gpu,
-    )
-    options = fit.options(
-        file.path,
-        sha256=file.sha256,
-        embeddings=facts.is_embedding,
-        vocab_cache=str(config.home_path() / "vocabularies"),
-        memory_limit=address_space(file.bytes, fit.estimate.total, hardware),
-    )
-    if config.threads:
-        options = msgspec.structs.replace(options, threads=config.threads)
+    if budget is None:
+        budget_bytes = memory_budget(config, hardware.available_bytes)
+    else:
+        budget_bytes = budget(hardware.available_bytes)
+    fit = choose(facts, header, hardware, wanted_context=config.context or None, budget_bytes=budget_bytes, gpu=gpu)
     if profile.is_base:
         told = f"{file.name} is a base model: it continues text, and was not taught to answer or to use tools."
         notices = (*notices, Notice(code="base_model", message=told))
-    plan = Plan(name=file.name, options=options, bytes=fit.estimate.total, notices=(*notices, *fit.notices))
-    return Known(file=file, facts=facts, profile=profile, template=template), plan
+
+    def planned(path: str, file_bytes: int, fit: Fit) -> Plan:
+        options = fit.options(
+            path,
+            sha256=file.sha256,
+            embeddings=facts.is_embedding,
+            vocab_cache=str(config.home_path() / "vocabularies"),
+            memory_limit=address_space(file_bytes, fit.estimate.total, hardware),
+        )
+        if config.threads:
+            options = msgspec.structs.replace(options, threads=config.threads)
+        return Plan(name=file.name, options=options, bytes=fit.estimate.total, notices=(*notices, *fit.notices))
+
+    plan = planned(file.path, file.bytes, fit)
+    known = Known(file=file, facts=facts, profile=profile, template=template)
+    relayout = worth_copying(config, header, facts, hardware, plan.options) if copied else None
+    roomy = with_copy(fit, facts, relayout.header, hardware, budget_bytes) if relayout else None
+    if copied is None or relayout is None or roomy is None:
+        return known, plan
+    copy = copied(relayout)
+    if copy.path:
+        plan = msgspec.structs.replace(planned(copy.path, relayout.bytes, roomy), plain=plan)
+    return known, msgspec.structs.replace(plan, notices=(*plan.notices, *copy.notices))
 
 
 def usable_gpu(config: Config, hardware: Hardware) -> tuple[Literal["auto", "off"], tuple[Notice, ...]]:
@@ -304,9 +339,26 @@ def address_space(file_bytes: int, estimated: int, hardware: Hardware) -> int:
     return file_bytes + 2 * estimated + SPARE_ADDRESSES + hardware.logical_cores * ADDRESSES_PER_CORE
 
 
+def lay_out(file: ModelFile, config: Config, library: Library, progress: OnProgress) -> tuple[Notice, ...]:
+    """Makes the copy in another layout that a load would make now, if it isn't here and one is worth it. Tells what was
+    made, or why it can't be. Raises InvalidModelFile, and what `progress` raises."""
+    from smidgen.runtime.layout import CODES, copied
+
+    if config.layout == "file" or library.store.layout(file.sha256).is_file():
+        return ()
+    try:
+        _, plan = prepared(file, config, copied=lambda relayout: copied(library.store, file, relayout, progress))
+    except OutOfMemory:  # a load will tell
+        return ()
+    return tuple(notice for notice in plan.notices if notice.code in CODES)
+
+
 def describe(file: ModelFile, config: Config) -> dict[str, Any]:
     """What a model is and how it would be opened here, for people. Raises InvalidModelFile, OutOfMemory."""
-    known, plan = prepared(file, config)
+    from smidgen.runtime.layout import present
+
+    store = library_of(config).store
+    known, plan = prepared(file, config, copied=lambda relayout: present(store, file, relayout))
     facts = known.facts
     kind = "embeddings" if facts.is_embedding else "chat" if facts.is_chat else "base model: continues text"
     return {
@@ -326,6 +378,9 @@ def describe(file: ModelFile, config: Config) -> dict[str, Any]:
         "dialect": known.profile.dialect,
         "context": plan.options.context,
         "threads": plan.options.threads,
+        "layout": "copy" if plan.plain else "file",
+        "opens": plan.options.path,
+        "copy_bytes": store.layout_bytes(file.sha256),
         "memory_bytes": plan.bytes,
         "notices": [notice.message for notice in plan.notices],
     }
@@ -345,13 +400,19 @@ def default_spec(config: Config, library: Library | None = None) -> str:
 
 
 def reduced(plan: Plan, error: SmidgenError) -> Plan | None:
-    """The next smaller way to open a model that could not be opened: without the GPU, whatever the trouble with it was;
-    then, if memory was short, with half the context. None when there is none left, or waiting would help more."""
+    """The next smaller way to open a model that could not be opened: the file itself instead of a copy, or without the
+    GPU, whatever the trouble with it was; then, if memory was short, with half the context. None when there is none
+    left, or waiting would help more."""
     from smidgen.models.fit import SMALLEST_CONTEXT
 
     options = plan.options
     if error.retryable and isinstance(error, OutOfMemory):
         return None
+    if plan.plain is not None:
+        why = f"The copy with weights for this processor could not be opened ({error.message}), so the file itself is."
+        told = f"{why} `smidgen models verify {plan.name}` removes a damaged copy."
+        notices = (*plan.notices, Notice(code="copy_given_up", message=told))
+        return msgspec.structs.replace(plan.plain, notices=notices)
     if options.gpu_layers:
         smaller = msgspec.structs.replace(options, gpu_layers=0)
         notice = Notice(

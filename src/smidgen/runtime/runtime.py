@@ -49,6 +49,11 @@ class ModelSource(Protocol):
         """A model, loaded if need be. Cancelling the wait for it doesn't end the load."""
         ...
 
+    @property
+    def embedder(self) -> str:
+        """A sentence embedder that can be leased without fetching it first, "" if there is none."""
+        ...
+
     def name_of(self, spec: str) -> str:
         """What the lease's model will be called, without fetching or loading it. Raises UnknownModel."""
         ...
@@ -196,6 +201,15 @@ class Runtime:
             fresh = tuple(notice for notice in lease.notices if notice not in self._told)
             self._told.update(fresh)
             yield Lease(model=lease.model, notices=fresh)
+
+    def embedder_name(self) -> str:
+        """The sentence embedder that tools are chosen by; "" if there is none to be had without a download."""
+        return self._source().embedder
+
+    async def lease_embedder(self, stack: AsyncExitStack) -> AgentModel | None:
+        """That embedder, held until the stack is closed. On the home loop only. Raises what a lease raises."""
+        name = self.embedder_name()
+        return (await stack.enter_async_context(self.lease(name))).model if name else None
 
     def name_of(self, spec: str | None = None) -> str:
         """What a model is called in answers; it isn't loaded for that. Raises UnknownModel."""

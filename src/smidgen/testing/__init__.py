@@ -5,6 +5,7 @@ chaos      ChaosEngine: wraps an Engine and makes some requests fail
 backend    FakeBackend: a byte-level "model" with deterministic logits, for the worker
 worker     `python -m smidgen.testing.worker`: the real worker over FakeBackend, with faults on request
 tiny_bert  the files of a BERT sentence embedder without training
+tiny_llama a GGUF of the llama architecture without training
 """
 
 from __future__ import annotations

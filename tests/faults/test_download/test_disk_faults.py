@@ -12,10 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from smidgen.config import Config
 from smidgen.errors import DiskFull, DownloadError, StoreUnwritable
 from smidgen.models.library import Library
 from smidgen.models.sources import HttpsSource, Limits
 from smidgen.models.store import Store
+from smidgen.runtime.layout import MADE, NOT_MADE
+from smidgen.runtime.loading import lay_out
+from smidgen.testing import tiny_llama
 
 PATH = "/m/tiny.gguf"
 
@@ -126,3 +130,57 @@ def test_a_store_where_a_file_is_in_the_way_is_a_typed_error(
         library.pull(f"{site.url}{PATH}")
     with pytest.raises(DownloadError):
         make_library(HttpsSource(url=f"{site.url}/none")).pull("tiny")
+
+
+def small_computer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for whose processor weights are laid out, whatever this one is."""
+    from smidgen.models.hardware import probe
+
+    small = msgspec.structs.replace(
+        probe(), simd=("avx2",), physical_cores=2, cpu_quota=0.0, gpus=(), available_bytes=4 << 30
+    )
+    monkeypatch.setattr("smidgen.models.hardware.probe", lambda: small)
+
+
+def test_a_disk_that_fills_while_weights_are_laid_out_leaves_no_copy_and_the_model_in_use(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_computer(monkeypatch)
+    library, config = Library(Store(small_disk / "store"), limits=Limits(reserve_bytes=0)), Config()
+    model = library.pull(str(tiny_llama.write(tmp_path / "tiny.gguf")))
+    monkeypatch.setattr("smidgen.models.copies.RESERVE_BYTES", 0)
+    filler = small_disk / "filler"
+
+    def fill(progress: Any) -> None:
+        if not filler.exists():
+            with filler.open("wb", buffering=0) as file:
+                while True:
+                    try:
+                        file.write(bytes(4096))
+                    except OSError:
+                        break
+
+    (notice,) = lay_out(model, config, library, fill)
+    assert notice.code == NOT_MADE and "The disk is full" in notice.message
+    assert list((library.store.root / "layouts").iterdir()) == [] and library.resolve("tiny") == model
+    assert library.verify("tiny") == model
+    filler.unlink()
+    assert [notice.code for notice in lay_out(model, config, library, lambda progress: None)] == [MADE]
+
+
+def test_a_read_only_store_serves_the_copy_it_has_and_goes_without_one_it_has_not(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_computer(monkeypatch)
+    library, config = Library(Store(small_disk / "store"), limits=Limits(reserve_bytes=0)), Config()
+    monkeypatch.setattr("smidgen.models.copies.RESERVE_BYTES", 0)
+    one, two = (
+        library.pull(str(tiny_llama.write(tmp_path / f"{name}.gguf", seed=seed)))
+        for seed, name in enumerate(("one", "two"))
+    )
+    lay_out(one, config, library, lambda progress: None)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert library.verify("one") == one and library.store.layout_bytes(one.sha256)
+    assert lay_out(one, config, library, lambda progress: None) == ()
+    (notice,) = lay_out(two, config, library, lambda progress: None)
+    assert notice.code == NOT_MADE and "Read-only" in notice.message

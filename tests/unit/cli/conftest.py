@@ -45,7 +45,7 @@ class Script:
         self.seen: list[SimpleNamespace] = []
 
     async def run(
-        self, model: Any, tools: Any, history: Any, settings: Any, approve: Any
+        self, model: Any, tools: Any, history: Any, settings: Any, approve: Any, embedder: Any
     ) -> AsyncGenerator[AgentEvent, None]:
         self.seen.append(
             SimpleNamespace(model=model.name, tools=[t.spec.name for t in tools], history=history, settings=settings)
@@ -82,6 +82,8 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Script:
     script = Script()
 
     class Loader:
+        embedder = ""
+
         def __init__(self, config: Config) -> None:
             script.config = config  # type: ignore[attr-defined]
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from smidgen.cli.fetching import Lines, asker, in_thread
 from smidgen.errors import Cancelled
+from smidgen.models import hardware
 from smidgen.models.sources import Progress
-from smidgen.testing import tiny_bert
+from smidgen.testing import tiny_bert, tiny_llama
 
 Run = Callable[..., Any]
 
@@ -71,6 +73,51 @@ def test_a_folder_of_weights_becomes_a_model(smidgen: Run, script: Any, tmp_path
     done = smidgen("models", "convert", str(tmp_path / "tiny"))
     assert done.status == 3
     assert "safetensors" in done.err and "Traceback" not in done.err
+
+
+@pytest.fixture
+def few_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small computer with a processor for which weights are laid out, whatever this one is."""
+    small = msgspec.structs.replace(
+        hardware.probe(), simd=("avx2",), physical_cores=2, cpu_quota=0.0, gpus=(), available_bytes=4 << 30
+    )
+    monkeypatch.setattr("smidgen.models.hardware.probe", lambda: small)
+
+
+def test_a_pull_makes_the_copy_that_the_other_actions_show_and_remove(
+    smidgen: Run, script: Any, tmp_path: Path, few_cores: None
+) -> None:
+    done = smidgen("models", "pull", str(tiny_llama.write(tmp_path / "tiny.gguf")))
+    assert done.status == 0
+    assert "arranging the weights" in done.err and "A copy of tiny was made" in done.err
+    assert "here already" in (again := smidgen("models", "pull", "tiny").err) and "arranging" not in again
+    assert "here, and a copy of" in (listed := smidgen("models", "list")).out and listed.err == ""
+    (model,) = json.loads(smidgen("models", "list", "--json").out)["models"]
+    shown = json.loads(smidgen("models", "show", "tiny", "--json").out)
+    assert shown["layout"] == "copy" and shown["copy_bytes"] == model["copy_bytes"] > model["bytes"]
+    assert smidgen("models", "verify").out == f"tiny: good, sha256 {model['sha256']}\n"
+    removed = json.loads(smidgen("models", "rm", "tiny", "--json").out)
+    assert removed == [{"name": "tiny", "freed_bytes": model["bytes"] + model["copy_bytes"]}]
+    assert not list(tmp_path.rglob(f"*{model['sha256']}*"))
+
+
+def test_no_copy_is_made_where_the_configuration_says_so(
+    smidgen: Run, script: Any, tmp_path: Path, few_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMIDGEN_LAYOUT", "file")
+    done = smidgen("models", "pull", str(tiny_llama.write(tmp_path / "tiny.gguf")))
+    assert done.status == 0 and "arranging" not in done.err
+    assert "a copy of" not in smidgen("models", "list").out
+    assert json.loads(smidgen("models", "show", "tiny", "--json").out)["layout"] == "file"
+
+
+def test_verifying_tells_of_a_damaged_copy(smidgen: Run, script: Any, tmp_path: Path, few_cores: None) -> None:
+    smidgen("models", "pull", str(tiny_llama.write(tmp_path / "tiny.gguf")))
+    (copy,) = tmp_path.rglob("layouts/*.gguf")
+    copy.write_bytes(copy.read_bytes()[:-1] + b"?")
+    done = smidgen("models", "verify", "tiny")
+    assert done.status == 0 and "tiny: good" in done.out and "was damaged" in done.err
+    assert not copy.exists()
 
 
 async def test_a_cancelled_pull_ends_at_its_next_report_and_is_waited_for() -> None:

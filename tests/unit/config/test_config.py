@@ -34,6 +34,12 @@ def test_variables_win_over_the_file_and_arguments_over_both(tmp_path: Path) -> 
     assert config.supervision.restarts == 7
 
 
+def test_the_layout_can_be_set_like_any_key(tmp_path: Path) -> None:
+    environ = written(tmp_path, 'layout = "file"')
+    assert load_config(environ).layout == "file"
+    assert load_config(environ | {"SMIDGEN_LAYOUT": "auto"}).layout == "auto"
+
+
 def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, "threads = 3") | {"SMIDGEN_THREADS": ""}).threads == 3
 
@@ -73,6 +79,7 @@ def test_an_unknown_variable_is_refused_with_near_names(tmp_path: Path) -> None:
         "threads =",
         'memory = "lots"',
         'gpu = "maybe"',
+        'layout = "fast"',
         "timeout_s = nan",
         "timeout_s = inf",
         "supervision = 3",

@@ -1,5 +1,7 @@
 """Memory estimates grow with what is asked, and the chosen settings stay within the budget."""
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from smidgen.errors import OutOfMemory
 from smidgen.models.detect import detect
-from smidgen.models.fit import choose, estimate
+from smidgen.models.fit import COMFORT, choose, estimate, with_copy
 from smidgen.models.gguf import Tensor, read
 from smidgen.models.hardware import Gpu, Hardware
 from smidgen.models.memory import is_repacked, state_bytes
@@ -289,6 +291,19 @@ def test_a_fit_never_exceeds_its_budgets(model, hardware, budget, wanted, free, 
     assert degraded == any(
         notice.code in ("context_reduced", "kv_cache_8_bit", "sequences_reduced") for notice in fit.notices
     )
+
+
+def test_a_copy_is_opened_with_the_same_settings_and_its_own_estimate_or_not_at_all(model, hardware) -> None:
+    facts, gguf = model
+    larger = tuple(msgspec.structs.replace(tensor, type=8, nbytes=tensor.nbytes * 2) for tensor in gguf.tensors)
+    copy = msgspec.structs.replace(gguf, tensors=larger)
+    fit = choose(facts, gguf, hardware)
+    wanted = estimate(facts, copy, context=fit.context, simd=hardware.simd)
+    assert wanted.weights == 2 * fit.estimate.weights
+    comfortable = math.ceil(wanted.total / COMFORT)
+    found = with_copy(fit, facts, copy, hardware, comfortable)
+    assert found == msgspec.structs.replace(fit, estimate=wanted)
+    assert with_copy(fit, facts, copy, hardware, comfortable - 2) is None
 
 
 def test_real_models_take_what_was_measured(real_models) -> None:

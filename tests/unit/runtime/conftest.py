@@ -114,6 +114,8 @@ class Models:
         self.notices: tuple[Notice, ...] = (Notice(code="context_reduced", message="The context was made smaller."),)
         self.loading: Callable[[], Awaitable[object]] | None = None
 
+    embedder = ""
+
     def name_of(self, spec: str) -> str:
         return spec
 

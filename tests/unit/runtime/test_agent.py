@@ -36,6 +36,7 @@ class Loop:
         history: Sequence[Message],
         settings: AgentSettings,
         approve: Approve | None,
+        embedder: Supply | None,
     ) -> AsyncIterator[AgentEvent]:
         self.tools, self.history, self.settings, self.approve = tools, history, settings, approve
         self.started.set()

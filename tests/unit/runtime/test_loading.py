@@ -193,7 +193,7 @@ class Bench:
         self.progress = progress
         return spec
 
-    def prepare(self, spec: Any, config: Config, budget: Callable[[int], int]) -> Any:
+    def prepare(self, spec: Any, config: Config, budget: Callable[[int], int], copied: object) -> Any:
         self.prepared.append(spec)
         if spec in self.gates:
             self.begun[spec].set()

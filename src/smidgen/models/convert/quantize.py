@@ -33,6 +33,19 @@ def _as_q8_0(values: NDArray[np.float32]) -> bytes:
     return packed.tobytes()
 
 
+def q8_0_of_q5_0(blocks: bytes) -> bytes:
+    """Blocks of five bits as blocks of eight that stand for the same numbers: the scale stays, and what five bits stand
+    for, -16 to 15, is written out."""
+    five = np.frombuffer(blocks, dtype=[("scale", "<u2"), ("high", "u1", BLOCK // 8), ("low", "u1", BLOCK // 2)])
+    eight = np.empty(len(five), dtype=[("scale", "<u2"), ("values", "i1", BLOCK)])
+    eight["scale"] = five["scale"]
+    values = np.unpackbits(five["high"], axis=1, bitorder="little") << 4
+    values[:, : BLOCK // 2] |= five["low"] & 15
+    values[:, BLOCK // 2 :] |= five["low"] >> 4
+    eight["values"] = values.view(np.int8) - np.int8(16)
+    return eight.tobytes()
+
+
 def _as_half(values: NDArray[np.float32]) -> NDArray[np.float16]:
     if float(np.abs(values).max(initial=0.0)) > float(np.finfo(np.float16).max):
         raise ValueError("a number is too large for 16 bits")

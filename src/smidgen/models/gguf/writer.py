@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from smidgen.models.gguf.format import (
     ARRAY,
     DEFAULT_ALIGNMENT,
     GGML_TYPES,
+    GGUF,
     MAGIC,
     MAX_NAME_BYTES,
     SCALARS,
@@ -20,6 +21,15 @@ from smidgen.models.gguf.format import (
 )
 
 VERSION = 3
+
+Content = bytes | memoryview | Iterable[bytes | memoryview]
+"""A tensor's bytes, whole or in pieces."""
+
+
+class Sink(Protocol):
+    """What is written to: a file, or what stands for one."""
+
+    def write(self, data: bytes | memoryview, /) -> object: ...
 
 
 def array(kind: int, values: Sequence[Any]) -> Array:
@@ -56,13 +66,27 @@ def tensors(described: Iterable[tuple[str, tuple[int, ...], int]]) -> tuple[Tens
     return tuple(placed)
 
 
+def header_of(metadata: Mapping[str, tuple[int, Value]], tensors: Sequence[Tensor]) -> GGUF:
+    """The header of the file that `write` makes of these."""
+    data_offset = _padded(sum(map(len, _header(metadata, tensors))))
+    return GGUF(
+        version=VERSION,
+        alignment=DEFAULT_ALIGNMENT,
+        metadata={key: value for key, (_, value) in metadata.items()},
+        value_types={key: kind for key, (kind, _) in metadata.items()},
+        tensors=tuple(tensors),
+        data_offset=data_offset,
+        file_bytes=data_offset + sum(_padded(tensor.nbytes) for tensor in tensors),
+    )
+
+
 def write(
-    file: BinaryIO,
+    file: Sink,
     metadata: Mapping[str, tuple[int, Value]],
     tensors: Sequence[Tensor],
-    data: Iterable[bytes | memoryview],
+    data: Iterable[Content],
 ) -> Iterator[int]:
-    """Writes the file to `file` from its start, and yields the bytes written so far after the header and each tensor.
+    """Writes the file to `file` from its start, and yields the bytes written so far after the header and each piece.
 
     metadata: (type number, value) by key. data: the tensors' bytes, in their order, taken one at a time. Raises
     ValueError if these don't fit `tensors`, and OSError.
@@ -73,13 +97,17 @@ def write(
     written = len(header)
     yield written
     for tensor, content in zip(tensors, data, strict=True):
-        view = memoryview(content).cast("B")
-        if len(view) != tensor.nbytes or tensor.offset != written - len(header):
-            raise ValueError(f"{tensor.name} has {len(view)} bytes at {written - len(header)}, not as announced")
-        file.write(view)
-        file.write(bytes(_padded(len(view)) - len(view)))
-        written += _padded(len(view))
-        yield written
+        start = written
+        for piece in (content,) if isinstance(content, bytes | memoryview) else content:
+            view = memoryview(piece).cast("B")
+            file.write(view)
+            written += len(view)
+            yield written
+        if written - start != tensor.nbytes or tensor.offset != start - len(header):
+            raise ValueError(f"{tensor.name} has {written - start} bytes at {start - len(header)}, not as announced")
+        file.write(bytes(_padded(tensor.nbytes) - tensor.nbytes))
+        written = start + _padded(tensor.nbytes)
+    yield written
 
 
 def _header(metadata: Mapping[str, tuple[int, Value]], tensors: Sequence[Tensor]) -> Iterator[bytes]:

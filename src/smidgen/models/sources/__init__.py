@@ -22,11 +22,12 @@ from smidgen.models.disk import RESERVE_BYTES
 
 GGUF_MAGIC, ZIP_MAGIC = b"GGUF", b"PK\x03\x04"
 
-Phase = Literal["waiting", "downloading", "assembling", "hashing", "validating", "converting"]
+Phase = Literal["waiting", "downloading", "assembling", "hashing", "validating", "converting", "arranging"]
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One moment of a pull. `total_bytes` is None while unknown. `waiting`: another process pulls the same model."""
+    """One moment of a pull. `total_bytes` is None while unknown. `waiting`: another process pulls the same model.
+    `arranging`: weights are copied into another layout."""
 
     phase: Phase
     done_bytes: int

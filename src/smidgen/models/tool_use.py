@@ -1,0 +1,45 @@
+"""How a model is helped to call tools: the weights of the decisions that code takes with it. Part of a profile.
+
+The defaults were fitted on smidgen's own calibration tasks; `smidgen tune` fits them to one model. Weights are in
+natural-log units: they add up to the log of the odds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a request wants a tool at all: log-odds = intercept + similarity * s - missing * m, where s is the cosine
+    of the request, or of the part of it that is nearest, and the nearest tool, and m how many numbers this tool
+    requires that nobody said."""
+
+    intercept: float = -6.1
+    similarity: float = 18.0
+    missing: float = 2.75
+
+
+class More(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether another call follows: the log-odds are the intercept and, each times its weight, the model's
+    log-probability of a further call's beginning (likelihood), the numbers, names and second parts of "x and y" that
+    the request says and no call holds, the tools that a part of it is about and that weren't called, and 1 if it says
+    that it wants several things (cue)."""
+
+    intercept: float = -0.6
+    likelihood: float = 0.05
+    numbers: float = 2.0
+    names: float = 1.0
+    listed: float = 1.2
+    tools: float = 1.2
+    cue: float = 0.7
+
+
+class ToolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """shortlist: tools that the model is told of at most. choice: weight of the similarity beside the model's own
+    log-probability of a tool. most: calls for one request at most."""
+
+    shortlist: int = 5
+    choice: float = 10.0
+    most: int = 8
+    gate: Gate = Gate()
+    more: More = More()
