@@ -5,7 +5,8 @@ from __future__ import annotations
 from smidgen.errors import ConfigError
 from smidgen.eval import Suite
 
-NAMES = ("bfcl",)
+OWN = ("everyday", "calibration")
+NAMES = ("bfcl", *OWN)
 
 
 def suite(name: str) -> Suite:
@@ -14,6 +15,10 @@ def suite(name: str) -> Suite:
         from smidgen.eval.bfcl.suite import Bfcl
 
         return Bfcl.installed()
+    if name in OWN:
+        from smidgen.eval.tasks.suite import Tasks
+
+        return Tasks.shipped(name)
     raise ConfigError(f"There is no suite {name!r}.", hint=f"There are: {', '.join(NAMES)}.")
 
 
