@@ -2,7 +2,12 @@
 
 run      the loop: performs the planner's actions and yields events; `run(model, tools, history, settings, approve)`
 plan     pure: state in, one action out
-route    rules that need no model, then gate, choice and fill by the model's own likelihoods
+asking   what is asked of the models: loaded when needed, under the time limit, accounted
+choosing which tool, if any, and whether another call follows
+relevance, several    pure: how near a request is to a tool; what of it no call holds yet
+rules, route          requests that need no model; sorting by example, where there is no embedder
+writing  a call under a grammar of what the request says
+ground, numbers, words    pure: what a request says, and what a call's values may be
 verify   checks of calls and answers
 context  what of the history fits, counted in the model's own tokens
 calling  one tool call with its limits and its approval
@@ -22,12 +27,17 @@ import msgspec
 from smidgen.engine import Engine
 from smidgen.events import Notice
 from smidgen.messages import Constraint, Message, Prompt, Sampling, ToolCall, ToolSpec
+from smidgen.models.tool_use import ToolUse
 from smidgen.wire import ModelInfo
 
 Strategy = Literal["rules", "constrained", "simplified", "plain"]
 
 Approve = Callable[[ToolCall, str], Awaitable[bool]]
 """Asked before a tool with side effects runs: the call, and what it would do in a line. True lets it run."""
+
+
+STEPS = ("rules", "shortlist", "gate", "choose", "ground", "check", "several", "simplified")
+"""The steps towards a tool call that can be switched off, in their order."""
 
 
 class Profile(Protocol):
@@ -43,6 +53,8 @@ class Profile(Protocol):
     def dialect(self) -> str: ...
     @property
     def stop(self) -> tuple[str, ...]: ...
+    @property
+    def tool_use(self) -> ToolUse: ...
 
 
 class Template(Protocol):
@@ -95,6 +107,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: "auto" lets the agent decide, "none" forbids tools, "required" asks for one, else a tool's name.
     strategies: which ways may be tried, in this order; "plain" answers without tools.
     tool_timeout_s: seconds for one tool call. result_chars: characters of a tool's result that the model reads.
+    off: steps of a tool call to do without, to measure what each is worth: STEPS.
     """
 
     system: str = ""
@@ -107,7 +120,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: int = 0
     timeout_s: float | None = None
     tool_timeout_s: float = 30.0
-    max_steps: int = 4
+    max_steps: int = 8
     tool_choice: str = "auto"
     strategies: tuple[Strategy, ...] = ("rules", "constrained", "simplified", "plain")
     result_chars: int = 4000
+    off: frozenset[str] = frozenset()

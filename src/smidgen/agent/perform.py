@@ -6,13 +6,13 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 import msgspec
 
-from smidgen.agent import AgentModel, AgentSettings, Approve, Strategy, Supply, prompts, route, rules, verify
-from smidgen.agent.account import Account
+from smidgen.agent import AgentSettings, Approve, Strategy, Supply, ground, prompts, rules, several, verify
+from smidgen.agent.asking import Asking
 from smidgen.agent.calling import outcome_of
+from smidgen.agent.choosing import Chooser, written_calls
 from smidgen.agent.context import Fitted, fit
 from smidgen.agent.deadline import Deadline
 from smidgen.agent.plan import (
@@ -21,6 +21,7 @@ from smidgen.agent.plan import (
     Attempt,
     CallTool,
     Choice,
+    Continue,
     Escalate,
     Finish,
     Generate,
@@ -30,20 +31,17 @@ from smidgen.agent.plan import (
     Verdict,
     Verify,
     WriteCall,
+    after_acceptance,
     after_attempt,
     after_escalation,
     after_retry,
     needs_model,
 )
-from smidgen.dialects import Dialect
-from smidgen.dialects.choose import dialect
-from smidgen.engine import Engine
-from smidgen.errors import DeadlineExceeded, InvalidRequest, SmidgenError
+from smidgen.errors import DeadlineExceeded, InvalidRequest
 from smidgen.events import (
     AgentEvent,
     ApprovalNeeded,
     Asked,
-    EngineEvent,
     Failed,
     FellBack,
     Finished,
@@ -61,9 +59,10 @@ from smidgen.events import (
 from smidgen.messages import (
     GenerateRequest,
     Message,
+    Prompt,
     Sampling,
-    ScoreRequest,
     Segment,
+    ToolCall,
     ToolSpec,
 )
 from smidgen.tools import Tool
@@ -71,13 +70,6 @@ from smidgen.tools.registry import Registry
 
 CALL_TOKENS = 512
 """Longest call that is decoded."""
-MAX_PRIORS = 64
-_PRIORS: WeakKeyDictionary[Engine, dict[str, tuple[float, ...]]] = WeakKeyDictionary()
-SIMPLE_TOOLS = 3
-"""Tools offered when the prompt is simplified."""
-STREAM_GRACE_S = 1.5
-"""An engine ends its stream itself at the run's time limit, and then its figures are exact; this much later it is cut.
-All else that a run waits for is cut at the limit."""
 
 
 class Performer:
@@ -90,9 +82,8 @@ class Performer:
         history: Sequence[Message],
         settings: AgentSettings,
         approve: Approve | None,
+        embedder: Supply | None = None,
     ) -> None:
-        self._supply = supply
-        self._loaded: AgentModel | None = None
         self._settings = settings
         self._approve = approve
         self._tools = Registry(tools)
@@ -107,10 +98,12 @@ class Performer:
         strategies = tuple[Strategy, ...](
             way for way in settings.strategies if (not must_call if way == "plain" else by_tools and self._allowed(way))
         )
-        self.state = State(strategies=strategies, max_steps=settings.max_steps)
+        self.state = State(strategies=strategies, max_steps=settings.max_steps, several="several" not in settings.off)
         self.ended = False
         self._deadline = Deadline(settings.timeout_s)
-        self._account = Account()
+        self._asking = Asking(supply, self._deadline, embedder)
+        self._chooser = Chooser(self._asking, settings, self._history, self._offered)
+        self._call_prompt: Prompt = ()
         self._said = ""
         self._told_dropped = False
         self._records: list[ToolRecord] = []
@@ -129,13 +122,15 @@ class Performer:
         return (self._tools.get(wanted).spec,)
 
     def _allowed(self, way: Strategy) -> bool:
+        if way in self._settings.off:
+            return False
         return way != "rules" or self._settings.tool_choice == "auto"
 
     def perform(self, action: AnyAction) -> AsyncIterator[AgentEvent]:
         """The events of one action; `state` has changed when they end. Raises typed errors that no strategy cures."""
         if not isinstance(action, Finish):
             self._deadline.remaining()
-        if self._loaded is None and needs_model(action):
+        if not self._asking.is_loaded and needs_model(action):
             return self._load_then(action)
         match action:
             case Route():
@@ -144,6 +139,8 @@ class Performer:
                 return self._write_call(action)
             case Verify():
                 return self._verify(action)
+            case Continue():
+                return self._continue(action)
             case CallTool():
                 return self._call_tool(action)
             case Retry():
@@ -158,48 +155,23 @@ class Performer:
                 return self._finish(action)
 
     async def _load_then(self, action: AnyAction) -> AsyncIterator[AgentEvent]:
-        self._loaded, notices = await self._deadline.model(self._supply.name, self._supply.load)
-        for notice in notices:
+        for notice in await self._asking.load():
             yield notice
         async with aclosing(cast(Any, self.perform(action))) as events:
             async for event in events:
                 yield event
-
-    @property
-    def _model(self) -> AgentModel:
-        if self._loaded is None:
-            raise RuntimeError("an action that counts as one without a model asked for the model")
-        return self._loaded
-
-    @property
-    def _dialect(self) -> Dialect:
-        return dialect(self._model.profile.dialect)
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
 
     def overdue(self, error: DeadlineExceeded) -> Finished | Failed:
         """How a run ends at its time limit: with what was said so far, or with the error if nothing was."""
-        self._account.settle()
+        self._asking.account.settle()
         if not self._said.strip():
             error.details = {**error.details, "tool_calls": len(self._records)}
             return Failed(error=error.info())
         self._finish_reason = "deadline"
         return self._finished(self._said)
-
-    async def _stream(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
-        """The engine's events, accounted, up to and with `Generated`. Raises what a `Failed` holds."""
-        self._account.begin()
-        async with aclosing(cast(Any, self._model.engine.generate(request))) as events:
-            while True:
-                try:
-                    event: EngineEvent = await self._deadline.wait(events.__anext__, STREAM_GRACE_S)
-                except StopAsyncIteration:
-                    return
-                self._account.see(event)
-                if isinstance(event, Failed):
-                    raise event.error.to_exception()
-                yield event
 
     # --- towards a call -----------------------------------------------------------------------------------------------
 
@@ -211,78 +183,40 @@ class Performer:
                 yield Routed(strategy="rules", reason=choice.reason)
             self._change(choice=choice, draft=choice.call)
             return
+        failed = {attempt.call.name for attempt in self.state.attempts}
         try:
-            choice = await self._choose(request, action.strategy)
+            choice = await self._chooser.choose(simplified=action.strategy == "simplified", failed=failed)
         except InvalidRequest as error:
             yield Notice(code="routing_failed", message=f"No tool could be chosen: {error.message}")
             self._change(choice=Choice(tool="", reason=f"no tool could be chosen: {error.message}", failed=True))
             return
+        for notice in self._chooser.notices:
+            self._warn(notice.message)
+            yield notice
+        self._chooser.notices.clear()
         yield Routed(strategy=action.strategy, reason=choice.reason)
         self._change(choice=choice)
 
-    async def _choose(self, request: str, strategy: Strategy) -> Choice:
-        wanted = self._settings.tool_choice
-        if wanted not in ("auto", "required"):
-            return Choice(tool=wanted, reason="the caller chose the tool")
-        tools = self._offered
-        if strategy == "simplified":
-            failed = {attempt.call.name for attempt in self.state.attempts}
-            likely = [
-                tool
-                for tool in tools
-                if tool.name not in failed and (wanted == "required" or route.evidence(request, tool) > 0)
-            ]
-            tools = tuple(sorted(likely, key=lambda tool: -route.evidence(request, tool))[:SIMPLE_TOOLS])
-            if not tools:
-                return Choice(tool="", reason="nothing in the request speaks for a tool")
-        before = prompts.exchange_before(self._history)
-        names = (*(tool.name for tool in tools), route.CHAT)
-        said = await self._score(route.routing_messages(request, tools, before), names)
-        prior = await self._usual(tools, names)
-        found = route.weigh(tools, said, prior, request)
-        best = found.best
-        told = f"{best} {found.tools[best]:.0%}, no tool {found.chat:.0%}"
-        if wanted == "auto" and found.tools[best] < route.THRESHOLD:
-            return Choice(tool="", reason=f"no tool is needed ({told})", probability=found.chat)
-        return Choice(tool=best, reason=told, probability=found.tools[best])
-
-    async def _usual(self, tools: Sequence[ToolSpec], names: tuple[str, ...]) -> tuple[float, ...]:
-        """What the model says of an empty request; measured once per engine and set of tools."""
-        known = _PRIORS.setdefault(self._model.engine, {})
-        messages = route.routing_messages(route.EMPTY_REQUEST, tools)
-        key = messages[0].content
-        if key not in known:
-            if len(known) >= MAX_PRIORS:
-                known.pop(next(iter(known)))
-            known[key] = await self._score(messages, names)
-        return known[key]
-
-    async def _score(self, messages: Sequence[Message], names: tuple[str, ...]) -> tuple[float, ...]:
-        request = ScoreRequest(
-            prompt=self._model.template.render(messages),
-            candidates=names,
-            normalize="choices",
-            timeout_s=self._deadline.remaining(),
-        )
-        result = await self._deadline.wait(lambda: self._model.engine.score(request))
-        self._account.usage += result.usage
-        return result.logprobs
-
     async def _write_call(self, action: WriteCall) -> AsyncIterator[AgentEvent]:
         spec = self._tools.get(action.tool).spec
+        grounds = "ground" not in self._settings.off
+        said = self._sources()
         text = ""
         try:
-            fitted = await self._call_prompt(spec, action.hint)
+            fitted = await self._fitted(action)
             for notice in self._dropped(fitted):
                 yield notice
+            self._call_prompt = fitted.prompt
+            before = written_calls(self._asking.dialect, self.state.accepted)
+            following = (Segment(before + "\n", special=False),) if before else ()
             request = GenerateRequest(
-                prompt=fitted.prompt,
-                sampling=self._model.profile.tool_sampling,
-                constraint=self._dialect.constraint((spec,)),
+                prompt=(*fitted.prompt, *following),
+                sampling=self._asking.model.profile.tool_sampling,
+                constraint=self._asking.dialect.constraint((ground.for_grammar(spec, said) if grounds else spec,)),
                 max_tokens=min(CALL_TOKENS, fitted.room),
                 timeout_s=self._deadline.remaining(),
             )
-            async with aclosing(cast(Any, self._stream(request))) as events:
+            async with aclosing(cast(Any, self._asking.stream(request))) as events:
                 async for event in events:
                     match event:
                         case Generated():
@@ -293,19 +227,55 @@ class Performer:
                         case _:
                             pass
         except InvalidRequest as error:
+            if self.state.accepted:
+                self._change(complete=True)
+                self._warn(f"A further call was left out: {error.message}")
+                return
             async for event in self._escalate(error.message):
                 yield event
             return
-        parsed = self._dialect.parse(text, (spec,))
-        if parsed.calls:
-            self._change(draft=parsed.calls[0], verdict=None)
-        else:
+        parsed = self._asking.dialect.parse(text, (spec,))
+        if not parsed.calls:
             self.state = after_retry(self.state, "what was written is no call of the tool")
+            return
+        draft: ToolCall | None = parsed.calls[0]
+        if grounds:
+            draft, _ = ground.without_inventions(draft, spec, said)
+        if self.state.accepted and not several.adds_something(draft, self.state.accepted, self._request or ""):
+            draft = several.siblings(draft, self.state.accepted, self._request or "")
+        self._change(draft=draft, verdict=None, complete=draft is None)
 
-    async def _call_prompt(self, spec: ToolSpec, hint: str) -> Fitted:
+    async def _fitted(self, action: WriteCall) -> Fitted:
+        """The prompt for the calls, the same for all of one request so that it stays in the cache."""
+        choice = self.state.choice
+        names = (choice.shortlist if choice else ()) or (action.tool,)
+        if action.hint and not self.state.accepted:
+            names = (action.tool,)
+        tools = [self._tools.get(name).spec for name in names]
         simple = self.state.strategy == "simplified"
-        messages = prompts.call_messages(self._history, spec, self._dialect, hint=hint, alone=simple)
-        return await self._deadline.wait(lambda: fit(self._model, messages, CALL_TOKENS))
+        messages = prompts.call_messages(self._history, tools, self._asking.dialect, hint=action.hint, alone=simple)
+        return await self._deadline.wait(lambda: fit(self._asking.model, messages, CALL_TOKENS))
+
+    async def _continue(self, action: Continue) -> AsyncIterator[AgentEvent]:
+        """Another call of the same request, or none. At most `tool_use.most`."""
+        if action.call is None:
+            self._change(complete=True, draft=None)
+            self._warn(f"A further call was left out: {action.reason}")
+            return
+        calls = (*self.state.accepted, action.call)
+        following = None
+        names = self.state.choice.shortlist if self.state.choice else ()
+        if len(calls) < min(self._asking.model.profile.tool_use.most, self._settings.max_steps) and names:
+            tools = [self._tools.get(name).spec for name in names]
+            following = await self._chooser.further(self._call_prompt, calls, tools)
+        self.state = after_acceptance(self.state, action.call, following)
+        if following is not None:
+            yield Routed(strategy="constrained", reason=following.reason)
+
+    def _sources(self) -> str:
+        """What was said in the conversation, and what tools returned."""
+        said = [turn.content for turn in self._history if turn.role != "system"]
+        return "\n".join([*said, *(attempt.text for attempt in self.state.attempts if attempt.ok)])
 
     def _dropped(self, fitted: Fitted) -> Iterator[Notice]:
         """Says once per run that the conversation was too long."""
@@ -317,7 +287,7 @@ class Performer:
 
     async def _verify(self, action: Verify) -> AsyncIterator[AgentEvent]:
         tool = self._tools.get(action.call.name)
-        if self.state.strategy == "rules":
+        if self.state.strategy == "rules" or "check" in self._settings.off:
             verdict = Verdict(ok=True)
         else:
             sources = [turn.content for turn in self._history if turn.role != "system"]
@@ -370,14 +340,14 @@ class Performer:
     async def _generate(self, action: Generate) -> AsyncIterator[AgentEvent]:
         self._answering = self.state.strategy
         messages = self._history
-        if action.attempt is not None:
-            messages = prompts.answer_messages(self._history, action.attempt)
-        messages = prompts.spelled(messages, self._dialect)
-        fitted = await self._deadline.wait(lambda: fit(self._model, messages, self._settings.max_tokens))
+        if action.attempts:
+            messages = prompts.answer_messages(self._history, action.attempts)
+        messages = prompts.spelled(messages, self._asking.dialect)
+        fitted = await self._deadline.wait(lambda: fit(self._asking.model, messages, self._settings.max_tokens))
         for notice in self._dropped(fitted):
             yield notice
         text, loops = "", False
-        async with aclosing(cast(Any, self._stream(self._answer_request(fitted)))) as events:
+        async with aclosing(cast(Any, self._asking.stream(self._answer_request(fitted)))) as events:
             async for event in events:
                 match event:
                     case TextDelta():
@@ -395,30 +365,22 @@ class Performer:
                     case _:
                         yield event
         if loops:
-            await self._settle(text)
-        if action.attempt is not None and text.strip():
-            left_out = verify.missing_from_answer(text, action.attempt)
-            yield Verified(
-                check="answer", ok=not left_out, reason="the result is not in the answer" if left_out else ""
-            )
-            if left_out:
-                addition = f"\n\n{action.attempt.call.name}: {left_out}"
+            await self._asking.settle(text)
+        if action.attempts and text.strip():
+            left_out = [
+                attempt for attempt in action.attempts if attempt.ok and verify.missing_from_answer(text, attempt)
+            ]
+            reason = "the result is not in the answer" if left_out else ""
+            yield Verified(check="answer", ok=not left_out, reason=reason)
+            for attempt in left_out:
+                addition = f"\n\n{attempt.call.name}: {attempt.text}"
                 self._warn("The model left the tool's result out; it was added to the answer.")
                 yield TextDelta(text=addition)
                 text += addition
         self._change(text=text)
-        if not text.strip() and action.attempt is None:
+        if not text.strip() and not action.attempts:
             async for event in self._silent():
                 yield event
-
-    async def _settle(self, text: str) -> None:
-        """Account a generation that was broken off by its text's tokens, or by its pieces if those can't be counted."""
-        try:
-            tokens = await self._deadline.wait(lambda: self._model.engine.tokenize((Segment(text, special=False),)))
-        except SmidgenError:
-            self._account.settle()
-        else:
-            self._account.settle(len(tokens))
 
     async def _silent(self) -> AsyncIterator[AgentEvent]:
         """Nothing was said: that strategy is over. What ended by deadline or cancellation ends as such."""
@@ -440,13 +402,13 @@ class Performer:
             sampling=self._sampling(),
             constraint=settings.constraint,
             max_tokens=min(settings.max_tokens, fitted.room),
-            stop=(*self._model.profile.stop, *settings.stop),
+            stop=(*self._asking.model.profile.stop, *settings.stop),
             timeout_s=self._deadline.remaining(),
             logprobs=settings.logprobs,
         )
 
     def _sampling(self) -> Sampling:
-        sampling = self._settings.sampling or self._model.profile.sampling
+        sampling = self._settings.sampling or self._asking.model.profile.sampling
         if self._settings.temperature is not None:
             sampling = msgspec.structs.replace(sampling, temperature=self._settings.temperature)
         if self._settings.seed is not None:
@@ -463,11 +425,11 @@ class Performer:
         strategy = self._answering or self.state.strategy or "plain"
         return Finished(
             text=text,
-            model=(self._loaded or self._supply).name,
+            model=self._asking.name,
             finish_reason=self._finish_reason,
             tool_calls=tuple(self._records),
-            usage=self._account.usage,
-            timings=self._account.timings,
+            usage=self._asking.account.usage,
+            timings=self._asking.account.timings,
             warnings=tuple(self._warnings),
             strategy="refusal" if refused else strategy,
         )

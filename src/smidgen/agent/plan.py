@@ -22,7 +22,7 @@ MAX_RETRIES = 1
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes: a tool's name, or "" for none: none is needed, or, if `failed`, none could be chosen.
     `call` is there if a rule wrote it already, `direct` if the result then is the answer. `probability` is the model's
-    own, 1.0 for a rule."""
+    own, 1.0 for a rule. `shortlist`: the tools that the model is told of."""
 
     tool: str
     reason: str = ""
@@ -30,6 +30,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     call: ToolCall | None = None
     direct: bool = False
     failed: bool = False
+    shortlist: tuple[str, ...] = ()
 
     @property
     def declined(self) -> bool:
@@ -58,7 +59,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """`strategies` are those left, the first being tried. `draft` is a call not yet made, `verdict` what is said of it,
     `hint` why the one before was no good. `text` is the answer, None as long as there is none. `tried` holds what was
-    given up: (strategy, why)."""
+    given up: (strategy, why). With `several`, one request may need more than one call: `accepted` are those that were
+    checked, `complete` says that no other follows."""
 
     strategies: tuple[Strategy, ...]
     max_steps: int
@@ -67,6 +69,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     hint: str = ""
     retries: int = 0
+    several: bool = False
+    accepted: tuple[ToolCall, ...] = ()
+    complete: bool = False
     attempts: tuple[Attempt, ...] = ()
     text: str | None = None
     tried: tuple[tuple[str, str], ...] = ()
@@ -106,6 +111,14 @@ class CallTool(Action, frozen=True, kw_only=True):
     call: ToolCall
 
 
+class Continue(Action, frozen=True, kw_only=True):
+    """Keep the draft, and find out whether another call follows. Without a call none does: what was drafted last is no
+    good, for this `reason`, but what was accepted before it is."""
+
+    call: ToolCall | None = None
+    reason: str = ""
+
+
 class Retry(Action, frozen=True, kw_only=True):
     """Forget the draft and write it again, with the reason as a hint."""
 
@@ -126,9 +139,9 @@ class Ask(Action, frozen=True, kw_only=True):
 
 
 class Generate(Action, frozen=True, kw_only=True):
-    """Let the model answer in words, from the last tool result if there is one."""
+    """Let the model answer in words, from tools' results if there are some."""
 
-    attempt: Attempt | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Finish(Action, frozen=True, kw_only=True):
@@ -138,7 +151,7 @@ class Finish(Action, frozen=True, kw_only=True):
     refused: bool = False
 
 
-AnyAction = Route | WriteCall | Verify | CallTool | Retry | Escalate | Ask | Generate | Finish
+AnyAction = Route | WriteCall | Verify | Continue | CallTool | Retry | Escalate | Ask | Generate | Finish
 
 
 def name_of(action: AnyAction) -> str:
@@ -156,6 +169,8 @@ def detail_of(action: AnyAction) -> str:
             return action.call.name
         case Route():
             return action.strategy
+        case Continue():
+            return "" if action.call is None else f"after {action.call.name}"
         case Retry() | Escalate():
             return action.reason
         case Generate():
@@ -165,7 +180,9 @@ def detail_of(action: AnyAction) -> str:
 
 
 def needs_model(action: AnyAction) -> bool:
-    return isinstance(action, WriteCall | Generate) or (isinstance(action, Route) and action.strategy != "rules")
+    return isinstance(action, WriteCall | Generate | Continue) or (
+        isinstance(action, Route) and action.strategy != "rules"
+    )
 
 
 # --- what to do next --------------------------------------------------------------------------------------------------
@@ -175,11 +192,9 @@ def plan(state: State) -> AnyAction:
     """The next action. Never the same failing call twice; Finish when nothing is left."""
     if state.text is not None:
         return Finish() if state.text.strip() else _without_words(state)
+    if state.complete:
+        return _with_calls(state)
     last = state.attempts[-1] if state.attempts else None
-    if last is not None and last.ok:
-        if last.answer or (state.choice is not None and state.choice.direct):
-            return Finish(text=last.answer or last.text)
-        return Generate(attempt=last)
     if last is not None and last.fault != "arguments":
         return Finish(text=failure_report(state.attempts), refused=True)
     strategy = state.strategy
@@ -188,6 +203,23 @@ def plan(state: State) -> AnyAction:
     if strategy == "plain":
         return Generate()
     return _towards_call(state, strategy)
+
+
+def _with_calls(state: State) -> AnyAction:
+    """All that is to be called is known: call what wasn't yet, then answer from what came of it."""
+    made = {id(call): attempt for call in state.accepted for attempt in state.attempts if attempt.call == call}
+    for call in state.accepted:
+        if id(call) not in made:
+            return CallTool(call=call)
+    attempts = tuple(made[id(call)] for call in state.accepted)
+    good = tuple(attempt for attempt in attempts if attempt.ok)
+    if not good:
+        return Finish(text=failure_report(state.attempts), refused=True)
+    direct = state.choice is not None and state.choice.direct
+    if direct or all(attempt.answer for attempt in good):
+        told = [attempt.answer or attempt.text if attempt.ok else failure_report((attempt,)) for attempt in attempts]
+        return Finish(text="\n".join(told))
+    return Generate(attempts=attempts)
 
 
 def _towards_call(state: State, strategy: Strategy) -> AnyAction:
@@ -199,21 +231,25 @@ def _towards_call(state: State, strategy: Strategy) -> AnyAction:
     draft = state.draft
     if draft is None:
         if state.hint and state.retries > MAX_RETRIES:
-            return Escalate(reason=state.hint)
+            return Continue(reason=state.hint) if state.accepted else Escalate(reason=state.hint)
         return WriteCall(tool=choice.tool, hint=state.hint)
     if any(attempt.call == draft for attempt in state.attempts):
         return Escalate(reason="the same call failed before")
+    if len(state.attempts) + len(state.accepted) >= state.max_steps and state.accepted:
+        return Continue(reason=f"{state.max_steps} tool calls are the limit")
     if len(state.attempts) >= state.max_steps:
         return Escalate(reason=f"{state.max_steps} tool calls were made, which is the limit")
     if state.verdict is None:
         return Verify(call=draft)
+    if not state.verdict.ok and state.accepted and (state.verdict.missing or not _may_retry(state, strategy)):
+        return Continue(reason=state.verdict.reason)
     if state.verdict.missing:
         return Ask(tool=draft.name, missing=state.verdict.missing)
     if not state.verdict.ok:
         return (
             Retry(reason=state.verdict.reason) if _may_retry(state, strategy) else Escalate(reason=state.verdict.reason)
         )
-    return CallTool(call=draft)
+    return Continue(call=draft) if state.several and strategy == "constrained" else CallTool(call=draft)
 
 
 def _may_retry(state: State, strategy: Strategy) -> bool:
@@ -222,9 +258,9 @@ def _may_retry(state: State, strategy: Strategy) -> bool:
 
 def _without_words(state: State) -> AnyAction:
     """The model said nothing: the tool's own result is better than silence."""
-    last = state.attempts[-1] if state.attempts else None
-    if last is not None and last.ok:
-        return Finish(text=last.text)
+    good = [attempt.text for attempt in state.attempts if attempt.ok]
+    if good:
+        return Finish(text="\n".join(good))
     return (
         Escalate(reason="the model's answer was empty")
         if state.strategies
@@ -238,16 +274,34 @@ def _without_words(state: State) -> AnyAction:
 def after_attempt(state: State, attempt: Attempt) -> State:
     """A failed call with bad arguments counts as a retry; its message is the hint for the next."""
     attempts = (*state.attempts, attempt)
-    if attempt.ok or attempt.fault != "arguments":
-        return msgspec.structs.replace(state, attempts=attempts)
+    if attempt.ok or attempt.fault != "arguments" or len(state.accepted) > 1:
+        accepted = state.accepted if attempt.call in state.accepted else (*state.accepted, attempt.call)
+        return msgspec.structs.replace(state, attempts=attempts, accepted=accepted, complete=True)
     retries = state.retries + 1 if state.strategy != "rules" else MAX_RETRIES + 1
     return msgspec.structs.replace(
-        state, attempts=attempts, draft=None, verdict=None, hint=attempt.text, retries=retries
+        state,
+        attempts=attempts,
+        accepted=(),
+        complete=False,
+        draft=None,
+        verdict=None,
+        hint=attempt.text,
+        retries=retries,
     )
 
 
 def after_retry(state: State, reason: str) -> State:
     return msgspec.structs.replace(state, draft=None, verdict=None, hint=reason, retries=state.retries + 1)
+
+
+def after_acceptance(state: State, call: ToolCall, following: Choice | None) -> State:
+    """The draft was accepted, as `call`; `following` is where the next goes, None if there is none."""
+    accepted = (*state.accepted, call)
+    if following is None:
+        return msgspec.structs.replace(state, accepted=accepted, complete=True)
+    return msgspec.structs.replace(
+        state, accepted=accepted, choice=following, draft=None, verdict=None, hint="", retries=0
+    )
 
 
 def after_escalation(state: State, reason: str) -> State:
@@ -258,7 +312,9 @@ def after_escalation(state: State, reason: str) -> State:
     if declined:
         rest = tuple[Strategy, ...](strategy for strategy in rest if strategy != "simplified")
     tried = (*state.tried, (state.strategy or "", reason))
-    return State(strategies=rest, max_steps=state.max_steps, attempts=state.attempts, tried=tried)
+    return State(
+        strategies=rest, max_steps=state.max_steps, several=state.several, attempts=state.attempts, tried=tried
+    )
 
 
 def failure_report(attempts: tuple[Attempt, ...]) -> str:

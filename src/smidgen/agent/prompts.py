@@ -47,17 +47,17 @@ def spelled(messages: Sequence[Message], dialect: Dialect) -> tuple[Message, ...
 
 
 def call_messages(
-    history: Sequence[Message], spec: ToolSpec, dialect: Dialect, *, hint: str = "", alone: bool = False
+    history: Sequence[Message], tools: Sequence[ToolSpec], dialect: Dialect, *, hint: str = "", alone: bool = False
 ) -> tuple[Message, ...]:
-    """The prompt for one call of one tool. `alone` leaves the earlier conversation out; `hint` is why a try failed, and
+    """The prompt for calls of these tools. `alone` leaves the earlier conversation out; `hint` is why a try failed, and
     then no examples are shown any more."""
     if hint or alone:
-        spec = without_examples(spec)
+        tools = [without_examples(tool) for tool in tools]
     turns = [turn for turn in history if turn.role != "system"]
     if alone:
         last = max(index for index, turn in enumerate(turns) if turn.role == "user")
         turns = turns[last:]
-    system = Message(role="system", content=dialect.instructions((spec,)))
+    system = Message(role="system", content=dialect.instructions(tuple(tools)))
     if hint:
         request = turns[-1]
         noted = f"{request.content}\n\n(Note: {hint}.)"
@@ -79,12 +79,15 @@ def without_examples(spec: ToolSpec) -> ToolSpec:
     return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
-def answer_messages(history: Sequence[Message], attempt: Attempt) -> tuple[Message, ...]:
-    """The prompt that puts a tool's result into words: the result as data, then the request. The call itself isn't
-    shown, or small models write another one instead of an answer."""
+def answer_messages(history: Sequence[Message], attempts: Sequence[Attempt]) -> tuple[Message, ...]:
+    """The prompt that puts tools' results into words: the results as data, then the request. The calls themselves
+    aren't shown, or small models write other ones instead of an answer."""
     last = max(index for index, turn in enumerate(history) if turn.role == "user")
-    asked = (
-        f"{attempt.call.name} returned this data:\n---\n{attempt.text.strip()}\n---\n\n"
-        f"Answer from the data, in a sentence or two: {history[last].content}"
-    )
+    told = "\n\n".join(_told(attempt) for attempt in attempts)
+    asked = f"{told}\n\nAnswer from the data, in a sentence or two: {history[last].content}"
     return (*history[:last], Message(role="user", content=asked))
+
+
+def _told(attempt: Attempt) -> str:
+    verb = "returned this data" if attempt.ok else "failed"
+    return f"{attempt.call.name} {verb}:\n---\n{attempt.text.strip()}\n---"

@@ -21,16 +21,19 @@ async def run(
     history: Sequence[Message],
     settings: AgentSettings | None = None,
     approve: Approve | None = None,
+    embedder: Supply | None = None,
 ) -> AsyncIterator[AgentEvent]:
     """Answer the last user message of `history`. Raises no typed errors: the stream ends in exactly one `Finished` or
     `Failed`. Only the answer's own text comes as `TextDelta`. Without `approve`, tools with side effects are denied.
+    embedder: a sentence embedder, by which tools are chosen; loaded when one is first looked for.
+
     Closing the iterator, or cancelling the task, cancels what runs. The model is loaded before the first action that
-    needs it. At `timeout_s` whatever is waited for is cut: the
-    run ends in `Finished` with the finish reason "deadline" if some of the answer was said, else in `Failed`.
+    needs it. At `timeout_s` whatever is waited for is cut: the run ends in `Finished` with the finish reason "deadline"
+    if some of the answer was said, else in `Failed`.
     """
     performer: Performer | None = None
     try:
-        performer = Performer(model, tools, history, settings or AgentSettings(), approve)
+        performer = Performer(model, tools, history, settings or AgentSettings(), approve, embedder)
         number = 0
         while True:
             action = plan(performer.state)

@@ -29,7 +29,7 @@ _TYPES = {
 def instructions(tools: Sequence[ToolSpec]) -> str:
     return (
         f"You can call these Python functions:\n\n{stubs(tools)}\n\n"
-        'Write one call with keyword arguments, for example: name(argument="value")'
+        'Write the calls with keyword arguments, one per line, for example: name(argument="value")'
     )
 
 

@@ -1,10 +1,12 @@
 """MEASURES: how often a model, with and without smidgen's help, does what a benchmark expects, and at what price.
 
-A suite knows its items and judges the answers, with its publisher's own data and checker, which are never copied here.
+A suite knows its items and judges the answers. Benchmarks of others come with their publisher's own data and checker,
+which are never copied here.
 A caller turns a request and tools into calls. The runner brings the two together and keeps every result.
 
 suites      the suites by name
 bfcl/       the Berkeley Function Calling Leaderboard, single turn
+tasks/      our own: everyday requests to smidgen's tools, and tasks to calibrate a model with
 baseline    the model alone: its own template, greedy, whatever can be read as a call
 pipeline    the agent's own way to a call
 record      a result, and the file that results are kept in: what a run depends on is its key

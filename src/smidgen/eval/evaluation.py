@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -66,10 +67,12 @@ async def evaluate(
 ) -> Evaluated:
     """Raises InvalidRequest for a step that isn't there and for a choice without items, ConfigError for a suite that
     can't be read, and what model and engine raise. What was measured until then is kept."""
-    async with runtime.lease() as lease:
+    async with AsyncExitStack() as stack:
+        lease = await stack.enter_async_context(runtime.lease())
         for notice in lease.notices:
             told(notice)
-        caller = _caller(lease.model, wanted)
+        embedder = None if wanted.baseline else await runtime.lease_embedder(stack)
+        caller = _caller(lease.model, embedder, wanted)
         steps = caller.steps if EVERY_STEP in wanted.ablate else wanted.ablate
         switched_off(caller.steps, steps)
         items = {category: suite.items(category, wanted.skip, wanted.limit) for category in wanted.categories}
@@ -98,8 +101,8 @@ async def evaluate(
         return Evaluated(runs=tuple(runs), records=tuple(found), worths=tuple(worths))
 
 
-def _caller(model: AgentModel, wanted: Wanted) -> Caller:
-    return Baseline(model, seed=wanted.seed) if wanted.baseline else Pipeline(model, seed=wanted.seed)
+def _caller(model: AgentModel, embedder: AgentModel | None, wanted: Wanted) -> Caller:
+    return Baseline(model, seed=wanted.seed) if wanted.baseline else Pipeline(model, embedder, seed=wanted.seed)
 
 
 def _label(key: RunKey) -> str:

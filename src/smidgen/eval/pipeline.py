@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from smidgen.agent import AgentModel, AgentSettings, Strategy
+from smidgen.agent import STEPS, AgentModel, AgentSettings, Strategy
 from smidgen.agent.run import run
 from smidgen.eval import CallOutcome, Request, as_messages, switched_off
 from smidgen.events import AgentEvent, Asked, Failed, FellBack, Finished, Notice, Routed, ToolCalled, Verified
@@ -16,25 +16,29 @@ from smidgen.tools import Effect, ToolOutcome
 
 
 class Pipeline:
-    """A `Caller`. Without `rules` a model decides everything, without `gate` some tool is always called, without
-    `simplified` nothing is tried again in simpler words."""
+    """A `Caller`. embedder: the sentence embedder that tools are chosen by, None to do without. The steps are the
+    agent's own: without `gate`, say, some tool is always called."""
 
     name = "smidgen"
-    steps: tuple[str, ...] = ("rules", "gate", "simplified")
+    steps: tuple[str, ...] = STEPS
 
-    def __init__(self, model: AgentModel, *, seed: int = 0, off: Collection[str] = ()) -> None:
+    def __init__(
+        self, model: AgentModel, embedder: AgentModel | None = None, *, seed: int = 0, off: Collection[str] = ()
+    ) -> None:
         self._model = model
+        self._embedder = embedder
         self._seed = seed
         self._off = switched_off(self.steps, off)
 
     def with_steps(self, off: Collection[str]) -> Pipeline:
-        return Pipeline(self._model, seed=self._seed, off=off)
+        return Pipeline(self._model, self._embedder, seed=self._seed, off=off)
 
     async def call(self, request: Request, tools: Sequence[ToolSpec]) -> CallOutcome:
         started = time.perf_counter()
         history = as_messages(request)
         events: list[AgentEvent] = []
-        source = run(self._model, tuple(_Noted(tool) for tool in tools), history, self._settings(tools))
+        noted = tuple(_Noted(tool) for tool in tools)
+        source = run(self._model, noted, history, self._settings(tools), embedder=self._embedder)
         async with aclosing(cast(Any, source)) as stream:
             async for event in stream:
                 events.append(event)
@@ -44,9 +48,7 @@ class Pipeline:
         ways: tuple[Strategy, ...] = ("rules", "constrained", "simplified")
         must_call = "gate" in self._off and bool(tools)
         return AgentSettings(
-            strategies=tuple[Strategy, ...](way for way in ways if way not in self._off),
-            tool_choice="required" if must_call else "auto",
-            seed=self._seed,
+            strategies=ways, tool_choice="required" if must_call else "auto", seed=self._seed, off=self._off
         )
 
 

@@ -11,6 +11,7 @@ import pytest
 from smidgen.agent import AgentModel
 from smidgen.engine import Engine
 from smidgen.messages import Message, Prompt, Sampling, Segment, ToolSpec
+from smidgen.models.tool_use import ToolUse
 
 
 class PlainProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,7 @@ class PlainProfile(msgspec.Struct, frozen=True, kw_only=True):
     tool_sampling: Sampling = Sampling()
     dialect: str = "python_call"
     stop: tuple[str, ...] = ()
+    tool_use: ToolUse = ToolUse()
 
 
 class PlainTemplate:

@@ -78,7 +78,7 @@ def test_every_run_ends_and_never_repeats_a_failing_call(
                 assert len(state.strategies) < len(before)
             case Generate():
                 state = replace(state, text=data.draw(st.sampled_from(["words", " "])))
-                if not (state.text or "").strip() and action.attempt is None:
+                if not (state.text or "").strip() and not action.attempts:
                     state = after_escalation(state, "empty")
             case Finish():
                 assert action.text or (state.text or "").strip()
@@ -118,7 +118,7 @@ def test_an_answer_template_ends_it_without_the_model() -> None:
 
 def test_a_result_without_a_template_is_put_into_words() -> None:
     done = Attempt(call=CALLS[0], ok=True, text="long text")
-    assert plan(after_attempt(start(), done)) == Generate(attempt=done)
+    assert plan(after_attempt(start(), done)) == Generate(attempts=(done,))
 
 
 def test_a_silent_model_is_replaced_by_the_result() -> None:

@@ -15,6 +15,7 @@ from smidgen.agent import AgentModel
 from smidgen.engine import Engine
 from smidgen.eval.record import Record, RunKey
 from smidgen.messages import Message, Prompt, Sampling, Segment, ToolSpec
+from smidgen.models.tool_use import ToolUse
 
 CHECKER = """
 from bfcl_eval.constants.model_config import MODEL_CONFIG_MAPPING
@@ -74,6 +75,7 @@ class PlainProfile(msgspec.Struct, frozen=True, kw_only=True):
     tool_sampling: Sampling = Sampling()
     dialect: str = "python_call"
     stop: tuple[str, ...] = ()
+    tool_use: ToolUse = ToolUse()
 
 
 class PlainTemplate:

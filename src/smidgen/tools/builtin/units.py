@@ -55,7 +55,7 @@ def find(word: str, position: int = -1) -> Any:
     for spelling in (_EVERYDAY.get(word.lower(), word), word, word.lower()):
         try:
             return _registry().Unit(spelling)
-        except (pint.PintError, ValueError, AttributeError, TypeError):
+        except (pint.PintError, ValueError, AttributeError, TypeError, AssertionError):  # its parser asserts, on "¼"
             continue
     raise ArithmeticProblem(f"I don't know {word!r}", position)
 

@@ -1,0 +1,178 @@
+"""Which tool, if any, and whether a further call follows: similarity first, then the model's likelihood.
+
+With an embedder, the request's nearness to each tool decides whether one is wanted at all and which few the model is
+told of; the model's likelihood of beginning a call of each is weighed with it. Without one, the model sorts the request
+by example (route.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from weakref import WeakKeyDictionary
+
+from smidgen.agent import AgentSettings, prompts, relevance, route, several
+from smidgen.agent.asking import Asking
+from smidgen.agent.plan import Choice
+from smidgen.agent.relevance import Relevance
+from smidgen.dialects import Dialect
+from smidgen.engine import Engine
+from smidgen.errors import DeadlineExceeded, SmidgenError
+from smidgen.events import Notice
+from smidgen.messages import Message, Prompt, Segment, ToolCall, ToolSpec
+
+SIMPLE_TOOLS = 3
+"""Tools offered when the prompt is simplified."""
+MAX_PRIORS = 64
+NEXT_CHOICE = 0.5
+"""How much less similarity counts for a further call than for the first."""
+UNCALLED = 2.0
+"""What speaks for a tool that a part of the request is about and that wasn't called yet."""
+_PRIORS: WeakKeyDictionary[Engine, dict[str, tuple[float, ...]]] = WeakKeyDictionary()
+
+
+class Chooser:
+    """For one run. `notices`: what went wrong with the embedder, to be told."""
+
+    def __init__(
+        self, asking: Asking, settings: AgentSettings, history: Sequence[Message], offered: Sequence[ToolSpec]
+    ) -> None:
+        self._asking = asking
+        self._settings = settings
+        self._history = history
+        self._offered = tuple(offered)
+        self._request = next((turn.content for turn in reversed(history) if turn.role == "user"), "")
+        self._relevance: Relevance | None = None
+        self._measured = False
+        self.notices: list[Notice] = []
+
+    async def choose(self, *, simplified: bool, failed: Collection[str] = ()) -> Choice:
+        """Raises InvalidRequest where the tools don't fit into the prompt."""
+        wanted = self._settings.tool_choice
+        if wanted not in ("auto", "required"):
+            return Choice(tool=wanted, reason="the caller chose the tool", shortlist=(wanted,))
+        near = await self._near()
+        if near is None:
+            return await self._by_example(simplified, failed)
+        use = self._asking.model.profile.tool_use
+        if wanted == "auto" and near.log_odds < 0 and "gate" not in self._settings.off:
+            chance = 1 / (1 + math.exp(-near.log_odds))
+            return Choice(tool="", reason=f"no tool is near enough ({chance:.0%})", probability=1 - chance)
+        tools = [tool for tool in self._offered if not (simplified and tool.name in failed)]
+        if not tools:
+            return Choice(tool="", reason="every tool failed")
+        keeps_all = "shortlist" in self._settings.off
+        similar = {tool.name: value for tool, value in zip(self._offered, near.similarities, strict=True)}
+        most = len(tools) if keeps_all else SIMPLE_TOOLS if simplified else use.shortlist
+        short = relevance.shortlist(tools, [similar[tool.name] for tool in tools], most)
+        names = tuple(tool.name for tool in short)
+        likelihoods = await self._likelihoods(short)
+        weight = 0.0 if "choose" in self._settings.off else use.choice
+        scores = [said + weight * similar[name] for name, said in zip(names, likelihoods, strict=True)]
+        best = max(range(len(names)), key=scores.__getitem__)
+        share = 1 / sum(math.exp(score - scores[best]) for score in scores)
+        return Choice(tool=names[best], reason=f"{names[best]} {share:.0%}", probability=share, shortlist=names)
+
+    async def _near(self) -> Relevance | None:
+        """Once per run."""
+        if not self._measured:
+            self._measured = True
+            try:
+                texts = [*relevance.parts_of(self._request), *(relevance.text_of(tool) for tool in self._offered)]
+                vectors = await self._asking.vectors(texts)
+            except DeadlineExceeded:
+                raise
+            except SmidgenError as error:
+                self._asking.without_embedder()
+                said = f"Tools are chosen without the sentence embedder: {error.message}"
+                self.notices.append(Notice(code="embedder_failed", message=said))
+                return None
+            if vectors is not None:
+                gate = self._asking.model.profile.tool_use.gate
+                self._relevance = relevance.relevance(self._request, self._offered, vectors, gate)
+        return self._relevance
+
+    async def _likelihoods(self, tools: Sequence[ToolSpec]) -> tuple[float, ...]:
+        if len(tools) == 1:
+            return (0.0,)
+        dialect = self._asking.dialect
+        messages = prompts.call_messages(self._history, tools, dialect)
+        return await self._asking.score(messages, tuple(lead(dialect, tool.name) for tool in tools))
+
+    # --- a further call -----------------------------------------------------------------------------------------------
+
+    async def further(self, prompt: Prompt, calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> Choice | None:
+        """The tool of the next call, None if none follows. prompt: that of the calls so far, without them."""
+        dialect, use = self._asking.dialect, self._asking.model.profile.tool_use
+        written = Segment(written_calls(dialect, calls), special=False)
+        leads = tuple("\n" + lead(dialect, tool.name) for tool in tools)
+        said = await self._asking.score((*prompt, written), leads, against_all=True)
+        peak = max(said)
+        likelihood = peak + math.log(sum(math.exp(value - peak) for value in said))
+        about = self._relevance.about if self._relevance else ()
+        left = several.leftover(self._request, calls, [name for name in about if name in {t.name for t in tools}])
+        if several.log_odds(left, likelihood, use.more) < 0:
+            return None
+        called = {call.name for call in calls}
+        near = self._similar()
+
+        def score(index: int) -> float:
+            name = tools[index].name
+            uncalled = UNCALLED if name in about and name not in called else 0.0
+            return said[index] + NEXT_CHOICE * use.choice * near.get(name, 0.0) + uncalled
+
+        best = max(range(len(tools)), key=score)
+        names = tuple(tool.name for tool in tools)
+        return Choice(tool=names[best], reason=f"a further call, of {names[best]}", shortlist=names)
+
+    def _similar(self) -> dict[str, float]:
+        if self._relevance is None:
+            return {}
+        return {tool.name: near for tool, near in zip(self._offered, self._relevance.similarities, strict=True)}
+
+    # --- without an embedder ------------------------------------------------------------------------------------------
+
+    async def _by_example(self, simplified: bool, failed: Collection[str]) -> Choice:
+        required = self._settings.tool_choice == "required"
+        tools = self._offered
+        if simplified:
+            likely = [
+                tool
+                for tool in tools
+                if tool.name not in failed and (required or route.evidence(self._request, tool) > 0)
+            ]
+            tools = tuple(sorted(likely, key=lambda tool: -route.evidence(self._request, tool))[:SIMPLE_TOOLS])
+            if not tools:
+                return Choice(tool="", reason="nothing in the request speaks for a tool")
+        before = prompts.exchange_before(self._history)
+        names = (*(tool.name for tool in tools), route.CHAT)
+        said = await self._asking.score(route.routing_messages(self._request, tools, before), names)
+        found = route.weigh(tools, said, await self._usual(tools, names), self._request)
+        best = found.best
+        told = f"{best} {found.tools[best]:.0%}, no tool {found.chat:.0%}"
+        if not required and found.tools[best] < route.THRESHOLD and "gate" not in self._settings.off:
+            return Choice(tool="", reason=f"no tool is needed ({told})", probability=found.chat)
+        return Choice(tool=best, reason=told, probability=found.tools[best], shortlist=(best,))
+
+    async def _usual(self, tools: Sequence[ToolSpec], names: tuple[str, ...]) -> tuple[float, ...]:
+        """What the model says of an empty request; measured once per engine and set of tools."""
+        known = _PRIORS.setdefault(self._asking.model.engine, {})
+        messages = route.routing_messages(route.EMPTY_REQUEST, tools)
+        key = messages[0].content
+        if key not in known:
+            if len(known) >= MAX_PRIORS:
+                known.pop(next(iter(known)))
+            known[key] = await self._asking.score(messages, names)
+        return known[key]
+
+
+def lead(dialect: Dialect, name: str) -> str:
+    """What a call of this tool begins with, up to its name's end."""
+    written = dialect.write_call(ToolCall(name=name, arguments={}))
+    end = written.index(name) + len(name)
+    return written[: end + 1]
+
+
+def written_calls(dialect: Dialect, calls: Sequence[ToolCall]) -> str:
+    """Calls as they stand in one answer, one below the other."""
+    return "\n".join(dialect.write_call(call) for call in calls)

@@ -1,0 +1,107 @@
+"""What a call's values may be, from what was said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from smidgen.agent import ground
+from smidgen.agent.words import holds, spaced, stems
+from smidgen.messages import ToolCall, ToolSpec
+
+
+def spec(required: list[str], **properties: Any) -> ToolSpec:
+    parameters = {"type": "object", "properties": properties, "required": required}
+    return ToolSpec(name="rent_boat", description="Rent a boat.", parameters=parameters)
+
+
+NUMBER, TEXT, FLAG = {"type": "number"}, {"type": "string"}, {"type": "boolean"}
+
+
+def enum_of(tool: ToolSpec, name: str) -> list[Any]:
+    return tool.parameters["properties"][name].get("enum", [])
+
+
+def test_a_numeric_parameter_is_narrowed_to_what_was_said() -> None:
+    narrowed = ground.narrowed(spec(["hours"], hours={"type": "integer"}), "for 3 hours, at most $50")
+    assert enum_of(narrowed, "hours") == [3, 50]
+
+
+def test_percent_is_read_as_the_description_asks() -> None:
+    rate = {**NUMBER, "description": "Rate as a decimal"}
+    share = {**NUMBER, "description": "Share in percent"}
+    narrowed = ground.narrowed(spec(["rate"], rate=rate, share=share), "at 5%")
+    assert set(enum_of(narrowed, "rate")) == {0.05}
+    assert set(enum_of(narrowed, "share")) == {5}
+    assert set(enum_of(ground.narrowed(spec(["rate"], rate=NUMBER), "at 5%"), "rate")) == {5, 0.05}
+
+
+def test_nothing_is_narrowed_where_too_few_numbers_were_said_or_a_range_forbids_them() -> None:
+    two = spec(["a", "b"], a=NUMBER, b=NUMBER)
+    assert ground.narrowed(two, "only 4") is two
+    assert ground.narrowed(two, "none") is two
+    small = ground.narrowed(spec(["a"], a={"type": "integer", "maximum": 5}), "4 or 40")
+    assert enum_of(small, "a") == [4]
+
+
+def test_an_optional_number_may_keep_its_default() -> None:
+    seats = {"type": "integer", "description": "Seats. Default is 2."}
+    assert enum_of(ground.narrowed(spec(["hours"], hours=NUMBER, seats=seats), "3 hours"), "seats") == [2, 3]
+
+
+def test_numbers_within_lists_are_narrowed_too() -> None:
+    tool = spec(["marks"], marks={"type": "array", "items": {"type": "integer"}})
+    items = ground.narrowed(tool, "marks 4, 5 and 6").parameters["properties"]["marks"]["items"]
+    assert items["enum"] == [4, 5, 6]
+
+
+def test_a_choice_that_the_request_names_becomes_required() -> None:
+    kind = {"type": "string", "enum": ["sail", "motor"], "default": "sail"}
+    tool = spec(["hours"], hours=NUMBER, kind=kind)
+    assert ground.mentioned(tool, "a motor boat") == ("kind",)
+    assert ground.mentioned(tool, "a sail boat") == ()
+    assert ground.with_required(tool, ("kind",)).parameters["required"] == ["hours", "kind"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dropped"),
+    [
+        ({"name": "Ann", "harbour": "Genoa"}, ()),
+        ({"name": "Ann", "harbour": "Piraeus"}, ("harbour",)),
+        ({"name": "Ann", "crew": True}, ()),
+        ({"name": "Ann", "insured": True}, ("insured",)),
+        ({"name": "Zoe"}, ()),
+        ({"name": "Ann", "seats": 4}, ("seats",)),
+        ({"name": "Ann", "seats": 2}, ()),
+        ({"name": "Ann", "date": "2024-03-01"}, ()),
+    ],
+)
+def test_optional_arguments_that_nothing_speaks_for_are_left_out(
+    arguments: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    tool = spec(["name"], name=TEXT, harbour=TEXT, crew=FLAG, insured=FLAG, seats={"type": "integer"}, date=TEXT)
+    request = "A boat for two in Genoa for Ann, with crew, on 2024-03-01"
+    call, left_out = ground.without_inventions(ToolCall(name="rent_boat", arguments=arguments), tool, request)
+    assert left_out == dropped
+    assert set(call.arguments) == set(arguments) - set(dropped)
+
+
+def test_a_list_keeps_what_was_said_once() -> None:
+    tool = spec(["extras"], extras={"type": "array", "items": TEXT})
+    call = ToolCall(name="rent_boat", arguments={"extras": ["lunch", "lunch", "radio", "towels"]})
+    kept, _ = ground.without_inventions(call, tool, "with lunch and towels")
+    assert kept.arguments == {"extras": ["lunch", "towels"]}
+    untouched, _ = ground.without_inventions(call, tool, "with whatever there is")
+    assert untouched.arguments == {"extras": ["lunch", "radio", "towels"]}
+
+
+def test_numbers_missing_counts_required_ones_only() -> None:
+    tool = spec(["a", "b"], a=NUMBER, b=NUMBER, c=NUMBER)
+    assert [ground.numbers_missing(text, tool) for text in ("none", "only 1", "1 and 2", "1, 2, 3")] == [2, 1, 0, 0]
+
+
+def test_words() -> None:
+    assert spaced("getUser_name") == "get User name"
+    assert stems("Booking hotels") == stems("book hotel")
+    assert holds("a two-way trip", "two_way") and not holds("a trip", "tri")

@@ -1,0 +1,42 @@
+"""How near a request is to each tool, with vectors made for the test."""
+
+from __future__ import annotations
+
+from smidgen.agent.relevance import parts_of, relevance, shortlist, text_of
+from smidgen.messages import ToolSpec
+from smidgen.models.tool_use import Gate
+
+BOIL = ToolSpec(
+    name="boilEgg",
+    description="Boil an egg.",
+    parameters={"type": "object", "properties": {"minutes": {"type": "integer"}}, "required": ["minutes"]},
+)
+SING = ToolSpec(name="sing", description="Sing a song.", parameters={"type": "object", "properties": {}})
+GATE = Gate(intercept=-5.0, similarity=10.0, missing=3.0)
+
+
+def test_a_request_is_taken_apart_where_it_says_several_things() -> None:
+    assert parts_of("Boil an egg for 5 minutes and sing a song") == (
+        "Boil an egg for 5 minutes and sing a song",
+        "Boil an egg for 5 minutes",
+        "sing a song",
+    )
+    assert parts_of("hi") == ("hi",)
+
+
+def test_the_nearest_part_counts_and_missing_numbers_speak_against_it() -> None:
+    request = "Good morning to you. Boil me an egg"
+    vectors = dict.fromkeys(parts_of(request), (0.0, 1.0)) | {text_of(BOIL): (1.0, 0.0), text_of(SING): (0.0, 0.2)}
+    vectors["Boil me an egg"] = (1.0, 0.0)
+    found = relevance(request, [BOIL, SING], vectors, GATE)
+    assert found.best == 0 and found.similarities == (1.0, 0.2)
+    assert found.log_odds == -5.0 + 10.0 - 3.0
+    assert found.about == ("boilEgg",)
+
+
+def test_the_shortlist_keeps_the_order_in_which_tools_were_offered() -> None:
+    assert shortlist([BOIL, SING, BOIL], [0.1, 0.5, 0.4], 2) == (SING, BOIL)
+
+
+def test_a_tool_is_told_by_its_name_description_and_parameters() -> None:
+    assert text_of(BOIL) == "boil Egg: Boil an egg. (minutes)"
