@@ -32,6 +32,7 @@ help:
 
 run: setup
 	@$(BIN)/smidgen models pull
+	@$(BIN)/smidgen models pull all-minilm-l6-v2
 	@$(BIN)/smidgen run -- "$$ASK"
 
 # pytest comes last, and comes even if a check before it failed.

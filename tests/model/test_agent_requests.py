@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -19,18 +20,17 @@ from smidgen.models.library import ModelFile
 from smidgen.models.profiles import profile_for
 from smidgen.models.template import ChatTemplate
 from smidgen.tools.builtin import builtin_tools
+from smidgen.tools.function import tool
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 NAME = "qwen2.5-coder-0.5b"
+EMBEDDER = "all-minilm-l6-v2"
 
 
-@pytest.fixture
-async def model(
-    model_file: Callable[[str], ModelFile], open_engine: Callable[..., AbstractAsyncContextManager[LocalEngine]]
-) -> AsyncIterator[AgentModel]:
-    facts = detect(gguf.read(model_file(NAME).path))
+def ready(file: ModelFile, engine: LocalEngine) -> AgentModel:
+    facts = detect(gguf.read(file.path))
     profile = profile_for(facts)
     template = ChatTemplate(
         facts.template,
@@ -40,8 +40,23 @@ async def model(
         fallback=profile.fallback,
         system=profile.system,
     )
+    return AgentModel(name=file.name, engine=engine, profile=profile, template=template, info=engine.info)
+
+
+@pytest.fixture
+async def model(
+    model_file: Callable[[str], ModelFile], open_engine: Callable[..., AbstractAsyncContextManager[LocalEngine]]
+) -> AsyncIterator[AgentModel]:
     async with open_engine(NAME, context=4096) as engine:
-        yield AgentModel(name=NAME, engine=engine, profile=profile, template=template, info=engine.info)
+        yield ready(model_file(NAME), engine)
+
+
+@pytest.fixture
+async def embedder(
+    model_file: Callable[[str], ModelFile], open_engine: Callable[..., AbstractAsyncContextManager[LocalEngine]]
+) -> AsyncIterator[AgentModel]:
+    async with open_engine(EMBEDDER, context=512, embeddings=True) as engine:
+        yield ready(model_file(EMBEDDER), engine)
 
 
 async def test_everyday_requests(model: AgentModel, tmp_path: Path) -> None:
@@ -65,3 +80,31 @@ async def test_everyday_requests(model: AgentModel, tmp_path: Path) -> None:
     for chat in ("hi", "Write a haiku about rain", "Who wrote Hamlet?", "What is the capital of France?"):
         finished = await ask(chat)
         assert finished.tool_calls == () and finished.text.strip(), chat
+
+
+async def test_tools_are_chosen_by_nearness_and_one_request_may_need_several_calls(
+    model: AgentModel, embedder: AgentModel
+) -> None:
+    @tool
+    def weather(city: str, unit: Literal["celsius", "fahrenheit"] = "celsius") -> str:
+        """The weather in a city now."""
+        return f"{city}: 20 degrees"
+
+    @tool
+    def play_song(title: str, volume: int = 50) -> str:
+        """Play a song."""
+        return f"playing {title}"
+
+    async def calls(text: str) -> list[tuple[str, dict[str, object]]]:
+        history = [Message(role="user", content=text)]
+        events = [event async for event in run(model, [weather, play_song], history, embedder=embedder)]
+        assert isinstance(events[-1], Finished), events[-1]
+        return [(record.name, record.arguments) for record in events[-1].tool_calls]
+
+    found = await calls("How is the weather in Rome and in Oslo?")
+    assert [name for name, _ in found] == ["weather", "weather"]
+    assert {arguments["city"] for _, arguments in found} == {"Rome", "Oslo"}
+    assert all(arguments.get("unit", "celsius") == "celsius" for _, arguments in found)
+    assert await calls("Who wrote Hamlet?") == []
+    ((name, arguments),) = await calls("play the song Yesterday at volume 30 please")
+    assert (name, arguments["volume"]) == ("play_song", 30)

@@ -15,11 +15,13 @@ from smidgen.agent import AgentSettings, prompts, relevance, route, several
 from smidgen.agent.asking import Asking
 from smidgen.agent.plan import Choice
 from smidgen.agent.relevance import Relevance
+from smidgen.agent.route import Likelihoods
 from smidgen.dialects import Dialect
 from smidgen.engine import Engine
 from smidgen.errors import DeadlineExceeded, SmidgenError
 from smidgen.events import Notice
 from smidgen.messages import Message, Prompt, Segment, ToolCall, ToolSpec
+from smidgen.models.tool_use import Gate
 
 SIMPLE_TOOLS = 3
 """Tools offered when the prompt is simplified."""
@@ -55,9 +57,10 @@ class Chooser:
         if near is None:
             return await self._by_example(simplified, failed)
         use = self._asking.model.profile.tool_use
-        if wanted == "auto" and near.log_odds < 0 and "gate" not in self._settings.off:
-            chance = 1 / (1 + math.exp(-near.log_odds))
-            return Choice(tool="", reason=f"no tool is near enough ({chance:.0%})", probability=1 - chance)
+        if wanted == "auto" and "gate" not in self._settings.off:
+            chance = await self._chance(near, use.gate)
+            if chance < route.THRESHOLD:
+                return Choice(tool="", reason=f"no tool is near enough ({chance:.0%})", probability=1 - chance)
         tools = [tool for tool in self._offered if not (simplified and tool.name in failed)]
         if not tools:
             return Choice(tool="", reason="every tool failed")
@@ -72,6 +75,21 @@ class Chooser:
         best = max(range(len(names)), key=scores.__getitem__)
         share = 1 / sum(math.exp(score - scores[best]) for score in scores)
         return Choice(tool=names[best], reason=f"{names[best]} {share:.0%}", probability=share, shortlist=names)
+
+    async def _chance(self, near: Relevance, gate: Gate) -> float:
+        """That a tool is wanted. Where nearness leaves it open, the model sorts the request by example, too."""
+        odds = near.log_odds
+        if gate.lowest < odds < gate.surely:
+            found = await self._sorted(relevance.shortlist(self._offered, near.similarities, SIMPLE_TOOLS))
+            said = math.log(max(found.tools[found.best], 1e-9) / max(found.chat, 1e-9))
+            odds += gate.example * max(-gate.most, min(gate.most, said))
+        return 1 / (1 + math.exp(-odds))
+
+    async def _sorted(self, tools: Sequence[ToolSpec]) -> Likelihoods:
+        before = prompts.exchange_before(self._history)
+        names = (*(tool.name for tool in tools), route.CHAT)
+        said = await self._asking.score(route.routing_messages(self._request, tools, before), names)
+        return route.weigh(tools, said, await self._usual(tools, names), self._request)
 
     async def _near(self) -> Relevance | None:
         """Once per run."""
@@ -144,10 +162,7 @@ class Chooser:
             tools = tuple(sorted(likely, key=lambda tool: -route.evidence(self._request, tool))[:SIMPLE_TOOLS])
             if not tools:
                 return Choice(tool="", reason="nothing in the request speaks for a tool")
-        before = prompts.exchange_before(self._history)
-        names = (*(tool.name for tool in tools), route.CHAT)
-        said = await self._asking.score(route.routing_messages(self._request, tools, before), names)
-        found = route.weigh(tools, said, await self._usual(tools, names), self._request)
+        found = await self._sorted(tools)
         best = found.best
         told = f"{best} {found.tools[best]:.0%}, no tool {found.chat:.0%}"
         if not required and found.tools[best] < route.THRESHOLD and "gate" not in self._settings.off:

@@ -20,6 +20,7 @@ from smidgen.models.tool_use import More
 _QUOTED = re.compile(r"(?<!\w)['\"‘“](?P<text>[^'\"’”]{2,60})['\"’”](?!\w)")
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w&.-]*(?:\s+(?:of\s+|the\s+)?[A-Z][\w&.-]*)*")
 _LIST = re.compile(r"(?P<before>[\w.%-]+)(?:,\s*|\s+)(?:and|or)\s+(?P<after>[\w.%$-]+)", re.IGNORECASE)
+MAX_LISTED = 8
 _CUES = re.compile(
     r"\b(?:respectively|each|both|also|then|another|again|twice|as well as|followed by|additionally|repeat|same)\b",
     re.IGNORECASE,
@@ -93,36 +94,40 @@ def siblings(call: ToolCall, before: Sequence[ToolCall], request: str) -> ToolCa
     for name, value in call.arguments.items():
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             continue
-        for items in _lists(request):
-            read = [_as(item, value) for item in items]
-            if value not in read:
-                continue
-            for other in read:
-                changed = msgspec.structs.replace(call, arguments={**call.arguments, name: other})
-                if other is not None and not any(changed == known for known in before):
-                    return changed
+        for other in _listed_with(value, request):
+            changed = msgspec.structs.replace(call, arguments={**call.arguments, name: other})
+            if not any(changed == known for known in before):
+                return changed
     return None
 
 
-_ITEM = r"(?:'[^']{1,40}'|\"[^\"]{1,40}\"|[$€£]?[\w.%-]*\w%?)"
-_SERIES = re.compile(rf"{_ITEM}(?:,\s*{_ITEM})*,?\s*(?:and|or|&)\s+{_ITEM}", re.IGNORECASE)
+_NUMBER = r"[$€£]?\d[\d.]*%?"
+_NUMBERS = re.compile(rf"{_NUMBER}(?:,\s*{_NUMBER})*,?\s*(?:and|or|&)\s+{_NUMBER}", re.IGNORECASE)
+_NEXT = re.compile(
+    r"['\"’”]?(?:,\s*(?:and\s+|or\s+)?|\s+(?:and|or|&)\s+)(?:the\s+)?['\"‘“]?"
+    r"(?P<item>\w[\w'’.&-]*(?:\s+(?!(?:and|or|for|in|with|at|on|to|from|of|by|using|as|is|are|then|also)\b)[\w'’&-]+){0,3})",
+    re.IGNORECASE,
+)
 
 
-def _lists(request: str) -> list[list[str]]:
-    """The series "a, b and c" of single words, quoted texts or numbers."""
-    return [re.findall(_ITEM, re.sub(r",?\s*(?:\band\b|\bor\b|&)\s+", ", ", m[0])) for m in _SERIES.finditer(request)]
-
-
-def _as(item: str, like: str | int | float) -> str | int | float | None:
-    """A list's item as a value of the same type, None if it isn't one."""
-    bare = item.strip("'\"")
-    if isinstance(like, str):
-        return bare
-    said = said_numbers(bare)
-    if len(said) != 1:
-        return None
-    number = said[0].readings[-1 if isinstance(like, float) and abs(like) < 1 else 0]
-    return int(number) if isinstance(like, int) and number == number.to_integral_value() else float(number)
+def _listed_with(value: str | int | float, request: str) -> list[str | int | float]:
+    """What stands in a list with a value, as values of the same type: in "for Rome, New York and Lima" the names after
+    "Rome"; of numbers all."""
+    if isinstance(value, str):
+        at = request.lower().find(value.lower()) if value.strip() else -1
+        found: list[str | int | float] = []
+        end = at + len(value)
+        while at >= 0 and len(found) < MAX_LISTED and (following := _NEXT.match(request, end)):
+            found.append(following["item"].rstrip(".'’"))
+            end = following.end()
+        return found
+    for series in _NUMBERS.finditer(request):
+        said = said_numbers(series[0])
+        fractions = all(len(number.readings) > 1 for number in said) and isinstance(value, float) and abs(value) < 1
+        read = [float(number.readings[-1 if fractions else 0]) for number in said]
+        if float(value) in read:
+            return [int(number) if isinstance(value, int) and number.is_integer() else number for number in read]
+    return []
 
 
 def _near(number: float, held: set[float]) -> bool:

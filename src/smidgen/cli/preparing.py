@@ -8,9 +8,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from smidgen.cli import options, terminal
+from smidgen.errors import SmidgenError
 from smidgen.messages import ToolCall
 
 if TYPE_CHECKING:
+    from smidgen.models.library import Library
     from smidgen.runtime.agent import Agent, ApproveLike
     from smidgen.runtime.runtime import Runtime
 
@@ -24,7 +26,20 @@ async def make_ready(runtime: Runtime, arguments: argparse.Namespace) -> None:
     from smidgen.cli.fetching import fetch_if_missing
     from smidgen.runtime.loading import library_of
 
-    await fetch_if_missing(library_of(runtime.config), runtime.model_name, arguments, runtime.config)
+    library = library_of(runtime.config)
+    await fetch_if_missing(library, runtime.model_name, arguments, runtime.config)
+    embedder = runtime.config.embedder
+    if embedder and not getattr(arguments, "no_tools", True) and not is_here(library, embedder):
+        told = f"note: without {embedder} tools are chosen less surely. Fetch it once: smidgen models pull {embedder}"
+        terminal.say(told, quiet=arguments.quiet)
+
+
+def is_here(library: Library, spec: str) -> bool:
+    try:
+        library.resolve(spec)
+    except SmidgenError:
+        return False
+    return True
 
 
 def agent_for(runtime: Runtime, arguments: argparse.Namespace, system: str | None = None) -> Agent:

@@ -62,3 +62,11 @@ def test_any_request_and_value_can_be_looked_at(request_text: str, value: object
     leftover(request_text, [made])
     siblings(made, [made], request_text)
     assert not adds_something(made, [made], request_text)
+
+
+def test_names_of_several_words_are_listed_too() -> None:
+    request = "Sequences of human insulin, rat insulin, and pig insulin and their models"
+    calls = [call(protein="human insulin")]
+    while len(calls) < 4 and (following := siblings(calls[0], calls, request)) is not None:
+        calls.append(following)
+    assert [made.arguments["protein"] for made in calls[:3]] == ["human insulin", "rat insulin", "pig insulin"]
