@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
+from smidgen.agent.numbers import readings
 from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
@@ -59,6 +60,9 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
     if problem:
         return Verdict(ok=False, reason=problem)
     text = "\n".join(sources)
+    unsaid = unsaid_texts(call, spec, request, text)
+    if unsaid:
+        return Verdict(ok=False, reason=f"the request doesn't say {' and '.join(unsaid)}", missing=unsaid)
     copied = copied_example(call, spec, text)
     if copied:
         return Verdict(ok=False, reason=f"{copied} is only an example; use what the request says")
@@ -120,6 +124,33 @@ def unsaid_numbers(call: ToolCall, spec: ToolSpec, request: str, text: str) -> t
         and "enum" not in properties[name]
         and ungrounded_number(ToolCall(name=call.name, arguments={name: call.arguments.get(name)}), spec, text)
     )
+
+
+_DATUM = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d{1,2}:\d\d.*)?|\d{1,2}:\d\d(?:\s?[ap]m)?|[A-Za-z]+[-_]?\d[\w-]*",
+    re.IGNORECASE,
+)
+"""A date, a time, or an identifier such as XY1234."""
+_FILE_NAME = re.compile(r"[\w./-]*\w\.[A-Za-z]\w{0,4}")
+
+
+def unsaid_texts(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tuple[str, ...]:
+    """Required texts that only the user can know and that were made up: a date, a time or an identifier none of whose
+    numbers was said, a file that wasn't named. () if the request doesn't itself speak for the tool."""
+    if not request or evidence(request, spec) <= 0:
+        return ()
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    said = {int(reading) for reading in readings(text) if reading == reading.to_integral_value()}
+    said |= {int(digits) for digits in re.findall(r"\d{1,15}", text)}
+    found: list[str] = []
+    for name in cast(list[str], spec.parameters.get("required", [])):
+        value, schema = call.arguments.get(name), properties.get(name, {})
+        if not isinstance(value, str) or "enum" in schema or value.lower() in text.lower():
+            continue
+        digits = {int(run) for run in re.findall(r"\d{1,15}", value)}
+        if (_DATUM.fullmatch(value) and not digits & said) or _FILE_NAME.fullmatch(value):
+            found.append(name)
+    return tuple(found)
 
 
 def numbers_in_value(value: Any) -> Iterator[Decimal]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from smidgen.agent.plan import Attempt
 from smidgen.agent.verify import check_call, is_looping, missing_from_answer, numbers_in, schema_problems
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
+from smidgen.tools.builtin import builtin_tools
 
 CALC = ToolSpec(
     name="calculator",
@@ -131,3 +133,26 @@ def test_checks_never_raise(text: str) -> None:
     is_looping(text)
     list(numbers_in(text))
     check_call(ToolCall(name="calculator", arguments={"expression": text}), CALC, "read", [text])
+
+
+@pytest.mark.parametrize(
+    ("request_text", "date", "missing"),
+    [
+        ("On which weekday was I born?", "2023-04-15", ("date",)),
+        ("Which weekday is 2024-02-29?", "2024-02-29", ()),
+        ("Which weekday is the 29th of February 2024?", "2024-02-29", ()),
+        ("Which weekday is today?", "today", ()),
+    ],
+)
+def test_a_date_that_nobody_said_is_asked_for(request_text: str, date: str, missing: tuple[str, ...]) -> None:
+    (weekday,) = builtin_tools(None, ("weekday",))
+    call = ToolCall(name="weekday", arguments={"date": date})
+    assert check_call(call, weekday.spec, "read", [request_text], request_text).missing == missing
+
+
+def test_a_file_that_nobody_named_is_asked_for(tmp_path: Path) -> None:
+    (read,) = builtin_tools(tmp_path, ("read_file",))
+    call = ToolCall(name="read_file", arguments={"path": "notes.txt"})
+    asked = "Read the text file to me"
+    assert check_call(call, read.spec, "read", [asked], asked).missing == ("path",)
+    assert check_call(call, read.spec, "read", [asked, "notes.txt"], "Read notes.txt").ok
