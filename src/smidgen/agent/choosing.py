@@ -21,7 +21,6 @@ from smidgen.engine import Engine
 from smidgen.errors import DeadlineExceeded, SmidgenError
 from smidgen.events import Notice
 from smidgen.messages import Message, Prompt, Segment, ToolCall, ToolSpec
-from smidgen.models.tool_use import Gate
 
 SIMPLE_TOOLS = 3
 """Tools offered when the prompt is simplified."""
@@ -58,7 +57,7 @@ class Chooser:
             return await self._by_example(simplified, failed)
         use = self._asking.model.profile.tool_use
         if wanted == "auto" and "gate" not in self._settings.off:
-            chance = await self._chance(near, use.gate)
+            chance = 1 / (1 + math.exp(-near.log_odds))
             if chance < route.THRESHOLD:
                 return Choice(tool="", reason=f"no tool is near enough ({chance:.0%})", probability=1 - chance)
         tools = [tool for tool in self._offered if not (simplified and tool.name in failed)]
@@ -75,15 +74,6 @@ class Chooser:
         best = max(range(len(names)), key=scores.__getitem__)
         share = 1 / sum(math.exp(score - scores[best]) for score in scores)
         return Choice(tool=names[best], reason=f"{names[best]} {share:.0%}", probability=share, shortlist=names)
-
-    async def _chance(self, near: Relevance, gate: Gate) -> float:
-        """That a tool is wanted. Where nearness leaves it open, the model sorts the request by example, too."""
-        odds = near.log_odds
-        if gate.lowest < odds < gate.surely:
-            found = await self._sorted(relevance.shortlist(self._offered, near.similarities, SIMPLE_TOOLS))
-            said = math.log(max(found.tools[found.best], 1e-9) / max(found.chat, 1e-9))
-            odds += gate.example * max(-gate.most, min(gate.most, said))
-        return 1 / (1 + math.exp(-odds))
 
     async def _sorted(self, tools: Sequence[ToolSpec]) -> Likelihoods:
         before = prompts.exchange_before(self._history)

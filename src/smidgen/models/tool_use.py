@@ -12,19 +12,11 @@ import msgspec
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a request wants a tool at all: log-odds = intercept + similarity * s - missing * m, where s is the cosine
     of the request, or of the part of it that is nearest, and the nearest tool, and m how many numbers this tool
-    requires that nobody said.
-
-    Between `lowest` and `surely` the model is asked as well: what it says for a tool rather than for words, at most
-    `most` either way, counts `example` times.
-    """
+    requires that nobody said."""
 
     intercept: float = -6.1
     similarity: float = 18.0
     missing: float = 2.75
-    lowest: float = -5.0
-    surely: float = 2.0
-    example: float = 0.6
-    most: float = 6.0
 
 
 class More(msgspec.Struct, frozen=True, kw_only=True):
