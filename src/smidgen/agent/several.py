@@ -19,7 +19,9 @@ from smidgen.models.tool_use import More
 
 _QUOTED = re.compile(r"(?<!\w)['\"‘“](?P<text>[^'\"’”]{2,60})['\"’”](?!\w)")
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w&.-]*(?:\s+(?:of\s+|the\s+)?[A-Z][\w&.-]*)*")
-_LIST = re.compile(r"(?P<before>[\w.%-]+)(?:,\s*|\s+)(?:and|or)\s+(?P<after>[\w.%$-]+)", re.IGNORECASE)
+_LIST = re.compile(
+    r"[\w.%-]+(?:,\s*|\s+)(?:and|or)\s+(?:(?:in|on|at|for|to|from|of|with|the)\s+)*(?P<after>[\w.%$-]+)", re.IGNORECASE
+)
 MAX_LISTED = 8
 _CUES = re.compile(
     r"\b(?:respectively|each|both|also|then|another|again|twice|as well as|followed by|additionally|repeat|same)\b",
@@ -104,7 +106,7 @@ def siblings(call: ToolCall, before: Sequence[ToolCall], request: str) -> ToolCa
 _NUMBER = r"[$€£]?\d[\d.]*%?"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:,\s*{_NUMBER})*,?\s*(?:and|or|&)\s+{_NUMBER}", re.IGNORECASE)
 _NEXT = re.compile(
-    r"['\"’”]?(?:,\s*(?:and\s+|or\s+)?|\s+(?:and|or|&)\s+)(?:the\s+)?['\"‘“]?"
+    r"['\"’”]?(?:,\s*(?:and\s+|or\s+)?|\s+(?:and|or|&)\s+)(?:(?:in|on|at|for|to|from|of|with|the)\s+)*['\"‘“]?"
     r"(?P<item>\w[\w'’.&-]*(?:\s+(?!(?:and|or|for|in|with|at|on|to|from|of|by|using|as|is|are|then|also)\b)[\w'’&-]+){0,3})",
     re.IGNORECASE,
 )

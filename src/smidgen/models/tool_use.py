@@ -1,7 +1,7 @@
 """How a model is helped to call tools: the weights of the decisions that code takes with it. Part of a profile.
 
-The gate's defaults were fitted on smidgen's own calibration tasks, those of `More` on the part of BFCL that may be tuned
-on (docs/quality.md). Weights are in natural-log units: they add up to the log of the odds.
+The gate's defaults were fitted on smidgen's own calibration tasks, those of `More` on the part of BFCL that may be
+tuned on (docs/quality.md). Weights are in natural-log units: they add up to the log of the odds.
 """
 
 from __future__ import annotations

@@ -22,6 +22,12 @@ def test_numbers_and_names_that_no_call_holds_are_left_over() -> None:
     assert (leftover(request, both).numbers, leftover(request, both).names) == (0, 0)
 
 
+def test_the_second_part_of_a_pair_is_left_over_until_a_call_holds_it() -> None:
+    request = "The weather in rome and in oslo"
+    assert leftover(request, [call(city="rome")]).listed == 1
+    assert leftover(request, [call(city="rome"), call(city="oslo")]).listed == 0
+
+
 def test_more_is_wanted_the_more_is_left_over() -> None:
     request, more = "Trains to Rome at 8 and to Oslo at 9", More()
     first, second = call(to="Rome", hour=8), call(to="Oslo", hour=9)
