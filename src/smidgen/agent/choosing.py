@@ -2,7 +2,8 @@
 
 With an embedder, the request's nearness to each tool decides whether one is wanted at all and which few the model is
 told of; the model's likelihood of beginning a call of each is weighed with it. Without one, the model sorts the request
-by example (route.py).
+by example (route.py). It does so as well where every tool shows examples of its arguments, as smidgen's own do: then
+that tells better whether a tool is wanted (docs/quality.md).
 """
 
 from __future__ import annotations
@@ -56,8 +57,13 @@ class Chooser:
         if near is None:
             return await self._by_example(simplified, failed)
         use = self._asking.model.profile.tool_use
+        sorted_to: Likelihoods | None = None
         if wanted == "auto" and "gate" not in self._settings.off:
-            chance = 1 / (1 + math.exp(-near.log_odds))
+            if route.shows_examples(self._offered):
+                sorted_to = await self._sorted(self._offered)
+                chance = sorted_to.tools[sorted_to.best]
+            else:
+                chance = 1 / (1 + math.exp(-near.log_odds))
             if chance < route.THRESHOLD:
                 return Choice(tool="", reason=f"no tool is near enough ({chance:.0%})", probability=1 - chance)
         tools = [tool for tool in self._offered if not (simplified and tool.name in failed)]
@@ -71,6 +77,10 @@ class Chooser:
         likelihoods = await self._likelihoods(short)
         weight = 0.0 if "choose" in self._settings.off else use.choice
         scores = [said + weight * similar[name] for name, said in zip(names, likelihoods, strict=True)]
+        if sorted_to is not None:
+            scores = [
+                score + math.log(max(sorted_to.tools[name], 1e-6)) for name, score in zip(names, scores, strict=True)
+            ]
         best = max(range(len(names)), key=scores.__getitem__)
         share = 1 / sum(math.exp(score - scores[best]) for score in scores)
         return Choice(tool=names[best], reason=f"{names[best]} {share:.0%}", probability=share, shortlist=names)

@@ -100,6 +100,12 @@ def evidence(request: str, tool: ToolSpec) -> float:
     return bonus or NO_EVIDENCE
 
 
+def shows_examples(tools: Sequence[ToolSpec]) -> bool:
+    """Does every tool that requires something show an example of it?"""
+    asking = [tool for tool in tools if tool.parameters.get("required")]
+    return bool(asking) and all(any(_examples(tool)) for tool in asking)
+
+
 def _about(tool: ToolSpec) -> str:
     properties = cast(dict[str, JsonSchema], tool.parameters.get("properties", {}))
     described = " ".join(f"{name} {schema.get('description', '')}" for name, schema in properties.items())

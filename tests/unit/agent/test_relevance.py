@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smidgen.agent import route
 from smidgen.agent.relevance import parts_of, relevance, shortlist, text_of
 from smidgen.messages import ToolSpec
 from smidgen.models.tool_use import Gate
@@ -40,3 +41,12 @@ def test_the_shortlist_keeps_the_order_in_which_tools_were_offered() -> None:
 
 def test_a_tool_is_told_by_its_name_description_and_parameters() -> None:
     assert text_of(BOIL) == "boil Egg: Boil an egg. (minutes)"
+
+
+def test_tools_show_examples_only_if_each_that_requires_something_does() -> None:
+    properties = {"expression": {"type": "string", "description": 'such as "2 + 3"'}}
+    parameters = {"type": "object", "properties": properties, "required": ["expression"]}
+    add = ToolSpec(name="add", description="Add.", parameters=parameters)
+    assert route.shows_examples([add, SING])
+    assert not route.shows_examples([add, BOIL])
+    assert not route.shows_examples([SING])
