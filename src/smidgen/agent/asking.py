@@ -13,7 +13,7 @@ from smidgen.dialects import Dialect
 from smidgen.dialects.choose import dialect
 from smidgen.errors import SmidgenError
 from smidgen.events import EngineEvent, Failed, Notice
-from smidgen.messages import GenerateRequest, Message, Prompt, ScoreRequest
+from smidgen.messages import GenerateRequest, Message, Prompt, ScoreRequest, Segment
 
 STREAM_GRACE_S = 1.5
 """An engine ends its stream itself at the run's time limit, and then its figures are exact; this much later it is cut.
@@ -103,8 +103,6 @@ class Asking:
 
     async def settle(self, text: str) -> None:
         """Account a generation that was broken off by its text's tokens, or by its pieces if those can't be counted."""
-        from smidgen.messages import Segment
-
         try:
             tokens = await self.deadline.wait(lambda: self.model.engine.tokenize((Segment(text, special=False),)))
         except SmidgenError:
