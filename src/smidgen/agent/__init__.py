@@ -25,9 +25,11 @@ from typing import Literal, Protocol
 import msgspec
 
 from smidgen.engine import Engine
+from smidgen.errors import InvalidRequest
 from smidgen.events import Notice
 from smidgen.messages import Constraint, Message, Prompt, Sampling, ToolCall, ToolSpec
 from smidgen.models.tool_use import ToolUse
+from smidgen.tools.registry import near_names
 from smidgen.wire import ModelInfo
 
 Strategy = Literal["rules", "constrained", "simplified", "plain"]
@@ -107,7 +109,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: "auto" lets the agent decide, "none" forbids tools, "required" asks for one, else a tool's name.
     strategies: which ways may be tried, in this order; "plain" answers without tools.
     tool_timeout_s: seconds for one tool call. result_chars: characters of a tool's result that the model reads.
-    off: steps of a tool call to do without, to measure what each is worth: STEPS.
+    off: steps of a tool call to do without, to measure what each is worth: STEPS. Another name raises InvalidRequest.
     """
 
     system: str = ""
@@ -125,3 +127,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[Strategy, ...] = ("rules", "constrained", "simplified", "plain")
     result_chars: int = 4000
     off: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in sorted(self.off - set(STEPS)):
+            near = near_names(name, STEPS)
+            hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(STEPS)}."
+            raise InvalidRequest(f"There is no step called {name!r} to switch off.", hint=hint, near=list(near))
