@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from contextlib import suppress
+from decimal import Decimal
 
 import msgspec
 
@@ -20,15 +21,32 @@ SCALES = {
     "k": 1000, "m": 1_000_000, "bn": 10**9, "hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 10**9,
     "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
-WORDS: dict[str, int | str] = {
+_CARDINALS: dict[str, int | str] = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
     "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000, "million": 1_000_000,
-    "billion": 10**9, "dozen": 12, "half": "0.5", "quarter": "0.25", "third": 3, "twice": 2, "double": 2, "triple": 3,
-    "pair": 2, "couple": 2, "once": 1, "single": 1, "first": 1, "second": 2, "fourth": 4, "fifth": 5, "sixth": 6,
-    "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "decade": 10, "century": 100, "fortnight": 14,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
+_ORDINALS: dict[str, int | str] = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10,
+}  # fmt: skip
+_TIMES: dict[str, int | str] = {
+    "dozen": 12, "hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 10**9,
+}  # fmt: skip
+"""What multiplies the words before it."""
+_SHARES: dict[str, int | str] = {"half": "0.5", "quarter": "0.25", "twice": 2, "double": 2, "triple": 3}
+WORDS: dict[str, int | str] = {
+    **_CARDINALS, **_ORDINALS, **_TIMES, **_SHARES,
+    "pair": 2, "couple": 2, "once": 1, "single": 1, "decade": 10, "century": 100, "fortnight": 14,
+}  # fmt: skip
+_COUNTING = {*_CARDINALS, *_TIMES, *_SHARES}
+_IMPLIED: dict[str, int | str] = {"week": 7}
+"""What a check lets pass, but no call is filled with."""
+_UNIT_OF_TIME = re.compile(r"(?:\b(?:a|per|each|every|one|any)\s+|[\d/]\s*-?\s*)$", re.IGNORECASE)
+"""Before "second"."""
+_SHORT = 16
+"""Characters before a number that are looked at."""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,62 +68,107 @@ def readings(text: str) -> tuple[Decimal, ...]:
     return tuple(dict.fromkeys(reading for said in said_numbers(text) for reading in said.readings))
 
 
+def written(text: str) -> Iterator[Decimal]:
+    """Numbers in digits as they stand, without their signs, percents and scales. Never raises."""
+    for match in _WRITTEN.finditer(text):
+        with suppress(ArithmeticError):
+            yield _plain(Decimal(match["number"].replace(",", "")))
+
+
+def known_numbers(text: str) -> set[Decimal]:
+    """Whatever number a text may stand for, signs aside: every reading, and every word by itself. Of "two hundred" 200,
+    2 and 100, of "three quarters" 3, 0.25 and 4. For checks, which had better let pass too much than too little."""
+    known = {abs(reading) for reading in readings(text)}
+    for value in (WORDS.get(word, _IMPLIED.get(word)) for word in _words(text)):
+        if value is not None:
+            number = Decimal(value)
+            known |= {_plain(number), _plain(1 / number)} if 0 < number < 1 else {_plain(number)}
+    return known
+
+
+def has_number(text: str) -> bool:
+    """Does it count anything, in digits or in words? "first" and "once" don't."""
+    return any(letter.isdecimal() for letter in text) or any(word in _COUNTING for word in _words(text))
+
+
+def _words(text: str) -> Iterator[str]:
+    """Words in lower case; of a number's plural, the singular. "seconds" are units of time."""
+    for word in re.findall(r"[a-z]+", text.lower()):
+        single = word[:-1] if word.endswith("s") and word != "seconds" else word
+        yield single if single in WORDS or single in _IMPLIED else word
+
+
 def _in_digits(text: str) -> Iterator[Said]:
     for match in _WRITTEN.finditer(text):
-        try:
-            number = Decimal(match["number"].replace(",", ""))
-        except InvalidOperation:
-            continue
-        after = text[match.end() :]
-        end = match.end()
-        found = [number]
-        if percent := _PERCENT.match(after):
-            found.append(number / 100)
-            end += percent.end()
-        elif scale := _SCALE.match(after):
-            found.insert(0, number * SCALES[scale[1].lower()])
-            end += scale.end()
-        elif (clock := _CLOCK.match(after)) and number <= 12:
-            hour = number % 12 + (12 if clock["half"].lower() == "p" else 0)
-            found.append(hour)
-            end += clock.end()
-        elif (ratio := _RATIO.match(after)) and Decimal(ratio[1]):
-            found.append(number / Decimal(ratio[1]))
-        if _SIGN.search(text[: match.start()]):
-            found = [-reading for reading in found] + found
-        yield Said(readings=tuple(dict.fromkeys(map(_plain, found))), start=match.start(), end=end)
+        with suppress(ArithmeticError):
+            yield _read(text, match)
+
+
+def _read(text: str, match: re.Match[str]) -> Said:
+    """Raises ArithmeticError for a number beyond all bounds."""
+    number = Decimal(match["number"].replace(",", ""))
+    end = match.end()
+    found = [number]
+    if percent := _PERCENT.match(text, end):
+        found.append(number / 100)
+        end = percent.end()
+    elif scale := _SCALE.match(text, end):
+        found.insert(0, number * SCALES[scale[1].lower()])
+        end = scale.end()
+    elif (clock := _CLOCK.match(text, end)) and number <= 12:
+        found.append(number % 12 + (12 if clock["half"].lower() == "p" else 0))
+        end = clock.end()
+    elif (ratio := _RATIO.match(text, end)) and Decimal(ratio[1]):
+        found.append(number / Decimal(ratio[1]))
+    if _SIGN.search(_before(text, match.start())):
+        found = [-reading for reading in found] + found
+    return Said(readings=tuple(dict.fromkeys(map(_plain, found))), start=match.start(), end=end)
 
 
 def _in_words(text: str) -> Iterator[Said]:
-    """Runs such as "two hundred and fifty"; each run's value, and that of its words alone where it is one word."""
+    """Runs such as "two hundred and fifty", each as one number."""
     total = current = Decimal(0)
     start = end = -1
-    for match in [*re.finditer(r"[A-Za-z]+", text), None]:
-        word = match[0].lower() if match else ""
-        value = WORDS.get(word) if match else None
-        joined = (
-            start >= 0 and match is not None and re.fullmatch(r"[\s-]+(?:and\s+)?", text[end : match.start()] or "!")
-        )
-        if match is not None and word == "and" and start >= 0:
+    last = ""
+    for match in re.finditer(r"[A-Za-z]+", text):
+        word = match[0].lower()
+        if word not in WORDS or (word == "second" and _UNIT_OF_TIME.search(_before(text, match.start()))):
             continue
-        if value is None or (start >= 0 and not joined):
-            if start >= 0:
-                yield Said(readings=(_plain(total + current),), start=start, end=end)
+        if start >= 0 and not _joins(last, text[end : match.start()], word):
+            yield Said(readings=(_plain(total + current),), start=start, end=end)
             total = current = Decimal(0)
-            start = end = -1
-        if match is None or value is None:
-            continue
-        number = Decimal(value)
-        if start < 0 and text[: match.start()].rstrip()[-1:].isdigit():
+            start = -1
+        if start < 0 and _before(text, match.start()).rstrip()[-1:].isdigit():
             continue  # "2.5 million" was read with its digits
+        number = Decimal(WORDS[word])
         start = match.start() if start < 0 else start
-        end = match.end()
+        end, last = match.end(), word
         if number >= 1000:
             total, current = (total + (current or 1)) * number, Decimal(0)
-        elif number == 100:
+        elif word in _TIMES:
             current = (current or 1) * number
         else:
             current += number
+    if start >= 0:
+        yield Said(readings=(_plain(total + current),), start=start, end=end)
+
+
+def _joins(last: str, between: str, word: str) -> bool:
+    """Is a word one number with the word before: "two | hundred | and fifty | five", but not "five | and ten"?"""
+    gap = re.fullmatch(r"[\s-]+(?P<and>and\s+)?", between)
+    if gap is None:
+        return False
+    if word in _TIMES:
+        return not gap["and"]
+    if word not in _CARDINALS and word not in _ORDINALS:
+        return False
+    if last in _TIMES and last != "dozen":
+        return Decimal(WORDS[word]) < Decimal(WORDS[last])
+    return not gap["and"] and 20 <= Decimal(WORDS[last]) < 100 and 0 < Decimal(WORDS[word]) < 10
+
+
+def _before(text: str, at: int) -> str:
+    return text[max(0, at - _SHORT) : at]
 
 
 def _plain(number: Decimal) -> Decimal:

@@ -14,6 +14,7 @@ from typing import cast
 
 import msgspec
 
+from smidgen.agent.numbers import has_number
 from smidgen.messages import JsonSchema, Message, ToolSpec
 
 CHAT = "chat"
@@ -127,20 +128,11 @@ def examples_of(schema: JsonSchema) -> list[str]:
 
 _DIGIT = re.compile(r"\d")
 _FILE_NAME = re.compile(r"(?<![\w.])[\w\-/]*\w\.[A-Za-z]\w{0,4}\b(?!\.)")
-_NUMBER_WORDS = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|seventy"
-    r"|eighty|ninety|hundred|thousand|million|dozen|half|twice|double|triple|quarter)s?\b",
-    re.IGNORECASE,
-)
 _COMMON = {
     "the", "a", "an", "of", "to", "in", "is", "it", "and", "or", "what", "how", "do", "does", "me", "my", "i",
     "you", "that", "this", "with", "on", "at", "from", "by", "be", "are", "was", "some", "which", "there", "one",
     "tell", "write", "text", "get", "show", "for", "example", "name", "value", "give", "find", "out", "may", "can",
 }  # fmt: skip
-
-
-def has_number(text: str) -> bool:
-    return bool(_NUMBER_WORDS.search(text))
 
 
 def _words(text: str) -> list[str]:

@@ -7,47 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
-from smidgen.agent.numbers import readings
+from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools import Effect
 
-_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|(?<!\d)\.\d+")
 _ISO_DATE = re.compile(r"\b\d{4}-\d{1,2}-\d{1,2}\b")
-_WORDS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000, "million": 1_000_000,
-    "dozen": 12, "half": 2, "twice": 2, "double": 2, "third": 3, "triple": 3, "quarter": 4, "pair": 2, "week": 7,
-    "fortnight": 14, "once": 1, "a": 1, "an": 1,
-}  # fmt: skip
-_SCALES = {"k": 1000, "thousand": 1000, "m": 1_000_000, "million": 1_000_000, "billion": 1_000_000_000}
 _CONSTANTS = {Decimal(number) for number in (0, 1, 2, 3, 7, 10, 12, 24, 30, 52, 60, 100, 365, 1000, 1024, 3600)}
 """Numbers that arithmetic brings along without anybody saying them: hours of a day, percents of a whole."""
-
-
-def numbers_in(text: str) -> Iterator[Decimal]:
-    """Every number written in digits, thousands separators read; and those in words, "two hundred" as 2, 100, 200."""
-    for match in _NUMBER.finditer(text):
-        try:
-            number = Decimal(match.group().replace(",", ""))
-        except InvalidOperation:
-            continue
-        yield number
-        scale = re.match(r"\s*(k|m|thousand|million|billion)\b", text[match.end() :], re.IGNORECASE)
-        if scale:
-            yield number * _SCALES[scale[1].lower()]
-    total = Decimal(0)
-    for word in re.findall(r"[a-z]+", text.lower()):
-        value = _WORDS.get(word.rstrip("s"), _WORDS.get(word))
-        if value is None:
-            total = Decimal(0) if word != "and" else total
-            continue
-        yield Decimal(value)
-        total = total * value if value in (100, 1000, 1_000_000) and total else total + value
-        yield total
 
 
 def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence[str], request: str = "") -> Verdict:
@@ -79,7 +47,7 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
 
 def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
     """An example out of a parameter's description that was passed although nobody said its numbers; else ""."""
-    known = set(numbers_in(text))
+    known = known_numbers(text)
     properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
     for name, value in call.arguments.items():
         is_example = isinstance(value, str) and value in examples_of(properties.get(name, {})) and value not in text
@@ -91,7 +59,7 @@ def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
 def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
     """A number in the arguments that was neither said nor follows from what was said (percent as fraction, sign, unit
     constants), "" if there is none. Defaults and enum values count as said; so do dates, unless dates were said."""
-    known = set(numbers_in(text))
+    known = known_numbers(text)
     allowed = known | _CONSTANTS | {part for number in known for part in _derived(number)}
     properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
     said_dates = set(_ISO_DATE.findall(text))
@@ -114,7 +82,7 @@ def unsaid_numbers(call: ToolCall, spec: ToolSpec, request: str, text: str) -> t
     """Required numbers that were made up although nobody said any number at all; () if none, or if the request doesn't
     itself speak for the tool. "a" and "an" aren't taken for numbers. Dates and paths may be meant without being written
     and are never asked for."""
-    if evidence(request, spec) <= 0 or set(numbers_in(text)) - {Decimal(1)}:
+    if evidence(request, spec) <= 0 or known_numbers(text) - {Decimal(1)}:
         return ()
     properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
     return tuple(
@@ -155,8 +123,7 @@ def unsaid_texts(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tup
 
 def numbers_in_value(value: Any) -> Iterator[Decimal]:
     if isinstance(value, str):
-        for match in _NUMBER.finditer(value):
-            yield Decimal(match.group().replace(",", ""))
+        yield from written(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         try:
             yield abs(Decimal(repr(value)))
@@ -265,9 +232,7 @@ def missing_from_answer(answer: str, attempt: Attempt) -> str:
     if len(attempt.text) > 200:
         return ""
     result = attempt.text.rsplit("=", 1)[-1]
-    wanted = {Decimal(match.group().replace(",", "")) for match in _NUMBER.finditer(result)}
-    said = {Decimal(match.group().replace(",", "")) for match in _NUMBER.finditer(answer)}
-    return attempt.text if wanted - said else ""
+    return attempt.text if set(written(result)) - set(written(answer)) else ""
 
 
 def is_looping(text: str) -> bool:

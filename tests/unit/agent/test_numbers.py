@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.agent.numbers import readings, said_numbers
+from smidgen.agent.numbers import has_number, known_numbers, readings, said_numbers, written
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,14 @@ from smidgen.agent.numbers import readings, said_numbers
         ("1/2 cup", ["1", "0.5", "2"]),
         ("x-3", ["3"]),
         ("no number here", []),
+        ("between five and ten", ["5", "10"]),
+        ("one, two and three", ["1", "2", "3"]),
+        ("five hundred and twenty thousand", ["520000"]),
+        ("three dozen eggs", ["36"]),
+        ("the twenty-first", ["21"]),
+        ("nineteen eighty-four", ["19", "84"]),
+        ("the second of May", ["2"]),
+        ("ten metres per second, in a second, 30-second", ["10", "30"]),
     ],
 )
 def test_readings(text: str, expected: list[str]) -> None:
@@ -39,7 +48,50 @@ def test_numbers_stand_in_order_where_they_were_written() -> None:
     assert [text[said.start : said.end] for said in said_numbers(text)] == ["three", "2"]
 
 
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("17.5% of 2,340", ["17.5", "0.175", "2340"]),
+        ("two hundred", ["2", "100", "200"]),
+        ("twenty five", ["20", "5", "25"]),
+        ("-3k", ["3", "3000"]),
+        ("half of it", ["0.5", "2"]),
+        ("three quarters", ["3", "0.25", "4"]),
+        ("two and three", ["2", "3"]),
+        ("in a week", ["7"]),
+        ("a few seconds", []),
+    ],
+)
+def test_what_a_check_lets_pass(text: str, known: list[str]) -> None:
+    assert known_numbers(text) == {Decimal(number) for number in known}
+
+
+def test_numbers_as_they_are_written() -> None:
+    assert list(written("80 - 15% + 2,340k * 1e-9 + .5")) == [Decimal(n) for n in ("80", "15", "2340", "1e-9", "0.5")]
+
+
+@pytest.mark.parametrize("text", ["2 cats", "thirteen cats", "Dozens", "double it", "zero"])
+def test_what_counts_as_a_number(text: str) -> None:
+    assert has_number(text)
+
+
+@pytest.mark.parametrize("text", ["the first president", "in a second", "once more", "someone", ""])
+def test_what_does_not(text: str) -> None:
+    assert not has_number(text)
+
+
+def test_numbers_beyond_all_bounds_are_passed_over() -> None:
+    assert list(written("9" * 1_000_001)) == list(readings("9" * 1_000_001)) == []
+
+
+def test_a_long_text_with_many_numbers_is_read_in_passing() -> None:
+    started = time.process_time()
+    assert len(known_numbers(" ".join(map(str, range(20_000))))) == 20_000
+    assert time.process_time() - started < 2
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read(text: str) -> None:
+    has_number(text), known_numbers(text), list(written(text))
     for said in said_numbers(text):
         assert said.readings and 0 <= said.start < said.end <= len(text)

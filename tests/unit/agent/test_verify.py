@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.agent.plan import Attempt
-from smidgen.agent.verify import check_call, is_looping, missing_from_answer, numbers_in, schema_problems
+from smidgen.agent.verify import check_call, is_looping, missing_from_answer, schema_problems
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools.builtin import builtin_tools
 
@@ -51,6 +50,8 @@ def check(expression: str, said: str) -> bool:
         ("200 / 4", "two hundred between four people"),
         ("5000 * 2", "5k twice"),
         ("2340 * 17.5 / 100", "17.5% of 2,340"),
+        ("3 * 80 / 4", "three quarters of 80"),
+        ("(1e-9) * 3", "1e-9 times 3"),
     ],
 )
 def test_numbers_that_were_said_or_follow_are_grounded(expression: str, said: str) -> None:
@@ -64,6 +65,7 @@ def test_numbers_that_were_said_or_follow_are_grounded(expression: str, said: st
         ("12.5 * 8", "3 boxes with 12 eggs"),
         ("12.5 * 8", "12.5 boxes"),
         ("41 + 1", "hi"),
+        ("5 * 4", "two and three, times four"),
     ],
 )
 def test_invented_numbers_and_copied_examples_are_not(expression: str, said: str) -> None:
@@ -106,13 +108,6 @@ def test_schemas_are_checked(value: Any, schema: JsonSchema, fine: bool) -> None
     assert (not list(schema_problems(value, schema, ""))) is fine
 
 
-def test_numbers_are_read_in_digits_and_words() -> None:
-    assert {Decimal(2340), Decimal("17.5")} <= set(numbers_in("17.5% of 2,340"))
-    assert Decimal(200) in set(numbers_in("two hundred"))
-    assert Decimal(25) in set(numbers_in("twenty five"))
-    assert Decimal(3000) in set(numbers_in("3k"))
-
-
 def test_an_answer_holds_the_number_it_rests_on() -> None:
     attempt = Attempt(call=ToolCall(name="calculator", arguments={}), ok=True, text="1+1*3,000 = 3001")
     assert missing_from_answer("You pay 3,001 dollars.", attempt) == ""
@@ -131,7 +126,6 @@ def test_endless_repetition_is_seen_and_ordinary_text_is_not() -> None:
 @given(st.text(max_size=300))
 def test_checks_never_raise(text: str) -> None:
     is_looping(text)
-    list(numbers_in(text))
     check_call(ToolCall(name="calculator", arguments={"expression": text}), CALC, "read", [text])
 
 
