@@ -15,6 +15,7 @@ from typing import cast
 import msgspec
 
 from smidgen.agent.numbers import has_number
+from smidgen.agent.words import stems
 from smidgen.messages import JsonSchema, Message, ToolSpec
 
 CHAT = "chat"
@@ -89,7 +90,7 @@ def evidence(request: str, tool: ToolSpec) -> float:
     """What speaks for a tool without any model, in natural-log units: words that request and tool share; a number or a
     file name in the request, where the tool's examples of a required argument show such. Nothing at all speaks against
     it, most of all if the examples show numbers and the request has none."""
-    shared = len(set(_words(request)) & set(_words(_about(tool))))
+    shared = len(stems(request) & stems(_about(tool)))
     examples = _examples(tool)
     numeric = any(found and all(_DIGIT.search(example) for example in found) for found in examples)
     named = any(_FILE_NAME.search(example) for found in examples for example in found)
@@ -110,7 +111,7 @@ def shows_examples(tools: Sequence[ToolSpec]) -> bool:
 def _about(tool: ToolSpec) -> str:
     properties = cast(dict[str, JsonSchema], tool.parameters.get("properties", {}))
     described = " ".join(f"{name} {schema.get('description', '')}" for name, schema in properties.items())
-    return f"{tool.name} {tool.description} {described}".replace("_", " ")
+    return f"{tool.name} {tool.description} {described}"
 
 
 def _examples(tool: ToolSpec) -> list[list[str]]:
@@ -128,13 +129,3 @@ def examples_of(schema: JsonSchema) -> list[str]:
 
 _DIGIT = re.compile(r"\d")
 _FILE_NAME = re.compile(r"(?<![\w.])[\w\-/]*\w\.[A-Za-z]\w{0,4}\b(?!\.)")
-_COMMON = {
-    "the", "a", "an", "of", "to", "in", "is", "it", "and", "or", "what", "how", "do", "does", "me", "my", "i",
-    "you", "that", "this", "with", "on", "at", "from", "by", "be", "are", "was", "some", "which", "there", "one",
-    "tell", "write", "text", "get", "show", "for", "example", "name", "value", "give", "find", "out", "may", "can",
-}  # fmt: skip
-
-
-def _words(text: str) -> list[str]:
-    found = re.findall(r"[^\W\d_]{2,}", text.lower())
-    return [word[:-1] if word.endswith("s") and len(word) > 3 else word for word in found if word not in _COMMON]
