@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -54,7 +54,7 @@ class _Slot:
         self.opening = opening
         self.users = 0
         self.used = 0.0
-        self.closing = False
+        self.closing: asyncio.Task[None] | None = None
 
 
 class EnginePool(Generic[K]):
@@ -83,6 +83,11 @@ class EnginePool(Generic[K]):
     def open_keys(self) -> tuple[K, ...]:
         """Least recently used first."""
         return tuple(key for key, _ in sorted(self._slots.items(), key=lambda item: item[1].used))
+
+    def is_open(self, key: K) -> bool:
+        """Can it be leased without waiting?"""
+        slot = self._slots.get(key)
+        return slot is not None and slot.closing is None and slot.opening.done() and not self._failed(slot)
 
     @property
     def used_bytes(self) -> int:
@@ -115,8 +120,7 @@ class EnginePool(Generic[K]):
         self._announce()
         for slot in self._slots.values():
             slot.opening.cancel()  # nothing happens to those that are open
-        for key in list(self._slots):
-            await self._close(key)
+        await self._close(self._slots)
 
     async def _take(self, key: K) -> _Slot:
         size = self._estimate(key)
@@ -133,7 +137,7 @@ class EnginePool(Generic[K]):
             if self._closed:
                 raise EngineUnavailable("The pool of models is closed.", retryable=False)
             slot = self._slots.get(key)
-            if slot is not None and not slot.closing:
+            if slot is not None and slot.closing is None:
                 break
             going = None if slot is not None else evictions(self._holdings(), size, self._budget)
             if going == ():
@@ -141,7 +145,7 @@ class EnginePool(Generic[K]):
                 slot.opening.add_done_callback(lambda _, key=key, slot=slot: self._forget_failed(key, slot))
                 break
             if going:
-                await asyncio.gather(*(self._close(other) for other in going))
+                await self._close(going)
                 continue
             await self._wait_for_room(key, size, deadline)
         slot.users += 1
@@ -153,13 +157,19 @@ class EnginePool(Generic[K]):
 
     def _forget_failed(self, key: K, slot: _Slot) -> None:
         """The next lease of a key that couldn't be opened tries again."""
-        failed = slot.opening.cancelled() or slot.opening.exception() is not None
-        if failed and self._slots.get(key) is slot:
+        if self._failed(slot) and self._slots.get(key) is slot:
             del self._slots[key]
             self._announce()
 
+    @staticmethod
+    def _failed(slot: _Slot) -> bool:
+        return slot.opening.cancelled() or slot.opening.exception() is not None
+
     def _holdings(self) -> dict[K, Holding]:
-        return {key: Holding(slot.size, slot.users + int(slot.closing), slot.used) for key, slot in self._slots.items()}
+        return {
+            key: Holding(slot.size, slot.users + (slot.closing is not None), slot.used)
+            for key, slot in self._slots.items()
+        }
 
     async def _wait_for_room(self, key: K, size: int, deadline: float) -> None:
         left = deadline - asyncio.get_running_loop().time()
@@ -176,13 +186,19 @@ class EnginePool(Generic[K]):
                 available_bytes=self._budget - self.used_bytes,
             ) from None
 
-    async def _close(self, key: K) -> None:
-        slot = self._slots.get(key)
-        if slot is None or slot.closing:
-            return
-        slot.closing = True
+    async def _close(self, keys: Iterable[K]) -> None:
+        """Whoever gives up waiting for it ends neither the closing of an engine nor the load of another."""
+        closing: list[asyncio.Task[None]] = []
+        for key in keys:
+            slot = self._slots[key]
+            slot.closing = slot.closing or asyncio.get_running_loop().create_task(self._closed_slot(key, slot))
+            closing.append(slot.closing)
+        if closing:
+            await asyncio.wait(closing)
+
+    async def _closed_slot(self, key: K, slot: _Slot) -> None:
         try:
-            await asyncio.wait({slot.opening})  # whoever gives up closing doesn't end somebody's load
+            await asyncio.wait({slot.opening})
             if not slot.opening.cancelled():
                 await slot.opening.result().aclose()
         except Exception as error:

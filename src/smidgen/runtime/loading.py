@@ -64,10 +64,10 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loader:
-    """The models of a runtime: each is opened at its first lease and kept until its room is needed.
+    """The models of a runtime: each is opened at its first lease and kept until its room is needed, then opened again.
 
-    Whoever waits for a lease may be cancelled: the model goes on being fetched and opened, for the next. `aclose` ends
-    that too; what was fetched so far is kept."""
+    Whoever waits for a lease may be cancelled: the model goes on being fetched and opened, for all others who wait and
+    for the next. `aclose` ends that too; what was fetched so far is kept."""
 
     def __init__(self, config: Config, library: Library | None = None) -> None:
         self._config = config
@@ -131,18 +131,23 @@ class Loader:
             await self._pool.aclose()
 
     async def _open(self, spec: str, stack: AsyncExitStack) -> tuple[Known, Engine, Plan]:
-        if spec not in self._known and spec not in self._preparations:
-            preparation = self._preparations[spec] = Preparation(spec, lambda: self._first_lease(spec))
+        if spec not in self._preparations and not self._is_open(spec):
+            preparation = self._preparations[spec] = Preparation(spec, lambda: self._loaded(spec))
             preparation.add_done_callback(lambda: self._preparations.pop(spec))
         if spec not in self._preparations:
             return await self._lease(spec, stack)
         async with self._preparations[spec].wait():
             return await self._lease(spec, stack)
 
+    def _is_open(self, spec: str) -> bool:
+        return spec in self._known and self._its_pool().is_open(self._known[spec][1])
+
     @asynccontextmanager
-    async def _first_lease(self, spec: str) -> AsyncGenerator[None, None]:
-        async with self._spare_worker(), AsyncExitStack() as stack:
-            self._known[spec] = await asyncio.to_thread(self._prepare, spec)
+    async def _loaded(self, spec: str) -> AsyncGenerator[None, None]:
+        async with AsyncExitStack() as stack:
+            if spec not in self._known:
+                await stack.enter_async_context(self._spare_worker())
+                self._known[spec] = await asyncio.to_thread(self._prepare, spec)
             await self._lease(spec, stack)
             yield
 

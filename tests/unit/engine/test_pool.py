@@ -215,6 +215,34 @@ async def test_giving_up_making_room_doesnt_end_the_load_of_another():
         assert isinstance(engine, ScriptedEngine)
 
 
+async def test_giving_up_making_room_leaves_no_engine_half_closed():
+    garage = Garage()
+    await use(garage, "medium")
+    wanting = asyncio.create_task(use(garage, "large"))
+    await asyncio.sleep(0.001)
+    wanting.cancel()
+    await asyncio.wait({wanting})
+    assert garage.pool.used_bytes == SIZES["medium"], "its room isn't free before it is closed"
+    await use(garage, "large")
+    assert garage.log == ["open medium", "close medium", "open large"]
+    assert garage.most <= 100
+
+
+async def test_whether_a_lease_would_have_to_wait():
+    garage = Garage()
+    assert not garage.pool.is_open("small")
+    opening = asyncio.create_task(use(garage, "small"))
+    await asyncio.sleep(0)
+    assert not garage.pool.is_open("small")
+    await opening
+    assert garage.pool.is_open("small")
+    closing = asyncio.create_task(garage.pool.aclose())
+    await asyncio.sleep(0)
+    assert not garage.pool.is_open("small")
+    await closing
+    assert not garage.pool.is_open("small")
+
+
 async def aiter_of(pool: EnginePool[str], key: str):
     async with pool.lease(key) as engine:
         yield engine

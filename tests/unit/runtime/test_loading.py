@@ -150,12 +150,14 @@ def test_the_address_space_is_bounded_generously_and_only_where_no_driver_needs_
 class Opened(ScriptedEngine):
     info = None
 
-    def __init__(self, name: str, log: list[str]) -> None:
+    def __init__(self, name: str, log: list[str], may_close: asyncio.Event) -> None:
         super().__init__(name=name)
         self._log = log
+        self._may_close = may_close
         log.append(f"open {name}")
 
     async def aclose(self) -> None:
+        await self._may_close.wait()
         self._log.append(f"close {self.name}")
 
 
@@ -180,7 +182,12 @@ class Bench:
         self.budgets: list[int] = []
         self.prepared: list[str] = []
         self.starts: list[str] = []
+        self.contexts: list[int] = []
+        self.full: asyncio.Event | None = None
+        """The next start fails for want of memory when it is set."""
         self.opened = asyncio.Event()
+        self.may_close = asyncio.Event()
+        self.may_close.set()
         self.available = 100
         self.spares: list[Spare] = []
         self.fails = False
@@ -204,11 +211,16 @@ class Bench:
 
     async def start(self, plan: Plan) -> Opened:
         self.starts.append(plan.name)
+        self.contexts.append(plan.options.context)
+        if self.full is not None:
+            full, self.full = self.full, None
+            await full.wait()
+            raise OutOfMemory("Full.")
         self.available -= plan.bytes
         if self.fails:
             raise ModelLoadFailed("No.")
         self.opened.set()
-        return Opened(plan.name, self.log)
+        return Opened(plan.name, self.log, self.may_close)
 
     async def spare(self) -> Spare:
         self.spares.append(Spare())
@@ -304,6 +316,72 @@ async def test_a_model_is_not_evicted_before_those_who_waited_for_it_have_it(ben
         "close b", "open a", "open b", "use a", "use a", "use b",
     ]  # fmt: skip
     await bench.loader.aclose()
+
+
+async def turns() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_loading_an_evicted_model_again_goes_on_when_who_started_it_gave_up(bench: Bench) -> None:
+    await bench.use("a")
+    await bench.use("b")
+    bench.may_close.clear()
+    bench.log.clear()
+    first, second = asyncio.create_task(bench.use("a")), asyncio.create_task(bench.use("a"))
+    await turns()
+    first.cancel()
+    await turns()
+    assert bench.log == [], "the room isn't free before the other is closed"
+    bench.may_close.set()
+    await asyncio.wait_for(second, 20)
+    assert bench.log == ["close b", "open a", "use a"]
+    assert (bench.prepared, len(bench.spares)) == (["a", "b"], 2)
+    await bench.loader.aclose()
+
+
+async def test_an_evicted_model_that_waits_for_room_is_loaded_for_the_next_if_nobody_waits_for_it(bench: Bench) -> None:
+    await bench.use("a")
+    async with bench.loader.lease("b"):
+        bench.log.clear()
+        waiting = asyncio.create_task(bench.use("a"))
+        await turns()
+        waiting.cancel()
+        await turns()
+        assert bench.log == []
+    await turns()
+    assert bench.log == ["close b", "open a"]
+    await bench.use("a")
+    assert bench.log == ["close b", "open a", "use a"]
+    await bench.loader.aclose()
+
+
+async def test_an_evicted_model_that_no_longer_fits_is_tried_smaller_also_without_who_started_it(bench: Bench) -> None:
+    await bench.use("a")
+    await bench.use("b")
+    bench.log.clear()
+    bench.contexts.clear()
+    bench.full = full = asyncio.Event()
+    waiting = asyncio.create_task(bench.use("a"))
+    await turns()
+    waiting.cancel()
+    await turns()
+    full.set()
+    await turns()
+    whole, smaller = bench.contexts
+    assert smaller == whole // 2
+    assert bench.log == ["close b", "open a"]
+    await bench.loader.aclose()
+
+
+async def test_closing_ends_the_loading_of_an_evicted_model(bench: Bench) -> None:
+    await bench.use("a")
+    async with bench.loader.lease("b"):
+        waiting = asyncio.create_task(bench.use("a"))
+        await turns()
+        await bench.loader.aclose()
+        with pytest.raises(EngineUnavailable, match="closed"):
+            await waiting
 
 
 async def test_a_load_that_fails_fails_for_all_who_wait_and_is_tried_again_by_the_next(bench: Bench) -> None:
