@@ -8,7 +8,7 @@ greedy and sampled texts are exact. Streams run in groups on one engine. A group
 one of its streams, drawn by the seed, has got a number of tokens further, also drawn, at any phase of a step. In a
 quarter of the cases its replacement is killed too, while it starts, loads or has just taken the streams over.
 
-Every stream gets CLEARED_AFTER tokens further between two deaths, for one that doesn't is rightly given up in the end
+Every stream is told of CLEARED_AFTER times between two deaths, for one that isn't is rightly given up in the end
 (see `smidgen.engine.quarantine`). Exit status 1 if a text differs or a process is left.
 """
 
@@ -40,6 +40,8 @@ from smidgen.wire import LoadOptions
 WORKER = "smidgen.testing.worker"
 LIMITS = Limits(restarts=1_000_000, load_restarts=1_000_000, max_backoff_s=0.0, window_s=1.0)
 STEP_S = 0.003
+STEPS_TOLD = 2
+"""Steps that share a message, so that a death can take tokens with it that nobody was told of."""
 SPREAD = 25
 """Tokens between the earliest and the latest moment of a death."""
 RESTART_S = 0.4
@@ -77,12 +79,12 @@ def request(number: int, tokens: int) -> GenerateRequest:
 
 
 class Reading:
-    """A stream while it is read. `fresh`: characters since the last death of its worker."""
+    """A stream while it is read. `fresh`: characters since the last death of its worker; `told`: in how many pieces."""
 
     def __init__(self, moved: asyncio.Event) -> None:
         self._moved = moved
         self.text = ""
-        self.fresh = 0
+        self.fresh = self.told = 0
         self.interruptions = 0
         self.resumed_at = 0.0
         self.end: Generated | Failed | None = None
@@ -93,8 +95,9 @@ class Reading:
                 case TextDelta(text=text):
                     self.text += text
                     self.fresh += len(text)
+                    self.told += 1
                 case Resumed():
-                    self.fresh = 0
+                    self.fresh = self.told = 0
                     self.interruptions += 1
                     self.resumed_at = time.monotonic()
                 case Generated() | Failed():
@@ -125,10 +128,10 @@ class Executioner:
         draw = self._random
         for number in range(kills):
             least = CLEARED_AFTER + 1 if number else 0
-            chosen, goal = draw.choice(readings), least + draw.randrange(SPREAD)
+            chosen, goal = draw.choice(readings), STEPS_TOLD * least + draw.randrange(SPREAD)
 
             def due(chosen: Reading = chosen, least: int = least, goal: int = goal) -> bool:
-                others = all(reading.end or reading.fresh >= least for reading in readings)
+                others = all(reading.end or reading.told >= least for reading in readings)
                 return others and (chosen.end is not None or chosen.fresh >= goal)
 
             await _until(due, moved)
@@ -157,7 +160,7 @@ class Executioner:
         os.kill(pid, signal.SIGKILL)
         self.notice_s.append(await asyncio.wait_for(self._noticed, NOTICE_S) - killed_at)
         for reading in readings:
-            reading.fresh = 0
+            reading.fresh = reading.told = 0
         return killed_at
 
 
@@ -184,7 +187,7 @@ async def soak(streams: int, *, group: int = 20, kills: int = 4, tokens: int = T
     with tempfile.TemporaryDirectory() as crashes:
         engine = LocalEngine(
             "soaked",
-            LoadOptions(path=f"fake:step={STEP_S}"),
+            LoadOptions(path=f"fake:step={STEP_S}", pace_s=STEPS_TOLD * STEP_S),
             limits=LIMITS,
             worker_module=WORKER,
             crash_folder=Path(crashes),

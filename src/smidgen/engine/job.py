@@ -22,8 +22,8 @@ SHORTEST_S = 0.001
 
 
 class Job:
-    """number: for the engine. wire_id: of the present sending, 0 while not with a worker. advanced: tokens since it.
-    worker_knows_deadline: then the worker is given a moment to end the job at its deadline itself."""
+    """number: for the engine. wire_id: of the present sending, 0 while not with a worker. advanced: messages that told
+    of it since. worker_knows_deadline: then the worker is given a moment to end the job at its deadline itself."""
 
     kind = "job"
     worker_knows_deadline = True
@@ -139,7 +139,7 @@ class Generation(Job):
             self._prefilled_at = now
             self._emit(self._prefilled)
         self.tokens += chunk.tokens
-        self.advanced += len(chunk.tokens)
+        self.advanced += 1
         self._append(chunk.text, chunk.logprobs)
 
     def done(self, message: Done, now: float) -> None:

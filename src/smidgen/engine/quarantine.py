@@ -2,8 +2,8 @@
 
 All requests that a crashed worker had are under suspicion. After the first crash they are sent again together, for most
 crashes don't come back. Those in flight at a second crash become suspects: they run one at a time, with nothing beside
-them, and the one that crashes the worker alone is the culprit. A request that gets CLEARED_AFTER tokens further than
-where the crash met it is innocent of that crash: its count starts again, and if it was a suspect, the others needn't
+them, and the one that crashes the worker alone is the culprit. A request that the worker told of CLEARED_AFTER times
+since it was sent again is innocent of that crash: its count starts again, and if it was a suspect, the others needn't
 wait for its end. So a request fails for a crash only if it was alone in the worker and in flight at two crashes or
 more, with no such progress in between: a long stream may meet any number of crashes that others cause.
 """
@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 CLEARED_AFTER = 8
-"""Tokens. A request sent again decodes the same positions, so a repeatable crash comes with the first few of them."""
+"""Messages with something new of a request, each of which stands for a step or more that the worker survived, while one
+step can bring any number of tokens, drafted or forced. A request sent again decodes the same positions: those that no
+message had told of when the worker died. So a repeatable crash comes before the first few messages."""
 
 
 class Quarantine:
@@ -56,10 +58,10 @@ class Quarantine:
             return met[0]
         return None
 
-    def advanced(self, request: int, tokens: int) -> bool:
-        """A running request is now `tokens` further than when it was sent. True if that cleared a suspect; then it has
-        to make room while there are other suspects."""
-        if tokens < CLEARED_AFTER or request not in self._crashes:
+    def advanced(self, request: int, messages: int) -> bool:
+        """Of a running request, `messages` have told since it was sent. True if that cleared a suspect; then it has to
+        make room while there are other suspects."""
+        if messages < CLEARED_AFTER or request not in self._crashes:
             return False
         was_suspect = request in self._suspects
         self.forget(request)
