@@ -161,6 +161,10 @@ class Performer:
             async for event in events:
                 yield event
 
+    def _request_before(self) -> str:
+        asked = [turn.content for turn in self._history if turn.role == "user"]
+        return asked[-2] if len(asked) > 1 else ""
+
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
 
@@ -178,10 +182,15 @@ class Performer:
     async def _route(self, action: Route) -> AsyncIterator[AgentEvent]:
         request = self._request or ""
         if action.strategy == "rules":
-            choice = rules.match(request, self._offered) or Choice(tool="", reason="")
-            if choice.call is not None:
+            choice = rules.match(request, self._offered, self._request_before()) or Choice(tool="", reason="")
+            if len(choice.calls) > 1 and not self.state.several:
+                choice = Choice(tool="", reason="")
+            if choice.calls:
                 yield Routed(strategy="rules", reason=choice.reason)
-            self._change(choice=choice, draft=choice.call)
+            if len(choice.calls) > 1:
+                self._change(choice=choice, accepted=choice.calls, complete=True)
+            else:
+                self._change(choice=choice, draft=choice.calls[0] if choice.calls else None)
             return
         failed = {attempt.call.name for attempt in self.state.attempts}
         try:

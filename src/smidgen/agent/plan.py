@@ -21,13 +21,13 @@ MAX_RETRIES = 1
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes: a tool's name, or "" for none: none is needed, or, if `failed`, none could be chosen.
-    `call` is there if a rule wrote it already, `direct` if the result then is the answer. `probability` is the model's
-    own, 1.0 for a rule. `shortlist`: the tools that the model is told of."""
+    `calls` are there if a rule wrote them already, `direct` if the results then are the answer. `probability` is the
+    model's own, 1.0 for a rule. `shortlist`: the tools that the model is told of."""
 
     tool: str
     reason: str = ""
     probability: float = 1.0
-    call: ToolCall | None = None
+    calls: tuple[ToolCall, ...] = ()
     direct: bool = False
     failed: bool = False
     shortlist: tuple[str, ...] = ()

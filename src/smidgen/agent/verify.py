@@ -10,6 +10,7 @@ from typing import Any, cast
 from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
+from smidgen.agent.words import stems
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools import Effect
 
@@ -28,7 +29,7 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
     if problem:
         return Verdict(ok=False, reason=problem)
     text = "\n".join(sources)
-    unsaid = unsaid_texts(call, spec, request, text)
+    unsaid = unsaid_texts(call, spec, request, text) or (unsaid_content(call, spec, text) if effect == "write" else ())
     if unsaid:
         return Verdict(ok=False, reason=f"the request doesn't say {' and '.join(unsaid)}", missing=unsaid)
     copied = copied_example(call, spec, text)
@@ -117,6 +118,22 @@ def unsaid_texts(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tup
             continue
         digits = {int(run) for run in re.findall(r"\d{1,15}", value)}
         if (_DATUM.fullmatch(value) and not digits & said) or _FILE_NAME.fullmatch(value):
+            found.append(name)
+    return tuple(found)
+
+
+def unsaid_content(call: ToolCall, spec: ToolSpec, text: str) -> tuple[str, ...]:
+    """Required texts of a tool that changes something, of which no word was said: what to write can't be made up from
+    nothing. Names of files don't count as said, nor do the tool's own words."""
+    said = stems(_FILE_NAME.sub(" ", text))
+    own = stems(f"{spec.name} {spec.description}")
+    found: list[str] = []
+    for name in cast(list[str], spec.parameters.get("required", [])):
+        value = call.arguments.get(name)
+        if not isinstance(value, str) or _FILE_NAME.fullmatch(value) or value.lower() in text.lower():
+            continue
+        words = stems(value) - own - stems(name)
+        if not words & said and len(value.split()) > 1:
             found.append(name)
     return tuple(found)
 

@@ -51,7 +51,7 @@ def test_every_run_ends_and_never_repeats_a_failing_call(
             case Route():
                 tool = data.draw(st.sampled_from(["", "a", "b"]))
                 ready = data.draw(st.sampled_from(CALLS)) if tool and action.strategy == "rules" else None
-                choice = Choice(tool=tool, call=ready, direct=data.draw(st.booleans()))
+                choice = Choice(tool=tool, calls=(ready,) if ready else (), direct=data.draw(st.booleans()))
                 state = replace(state, choice=choice, draft=ready)
             case WriteCall():
                 written = data.draw(st.sampled_from([*CALLS, None]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from smidgen.agent.route import NO_EVIDENCE, SHARED_WORD, evidence
+import pytest
+
+from smidgen.agent.route import NO_EVIDENCE, SHARED_WORD, evidence, wants_other_work
 from smidgen.messages import ToolSpec
 
 
@@ -19,3 +21,22 @@ def test_a_word_is_shared_in_any_of_its_forms() -> None:
 def test_words_that_every_request_has_speak_for_nothing() -> None:
     assert evidence("How do I reverse a list?", tool("list_files", "Show a list of files.")) == NO_EVIDENCE
     assert evidence("please calculate using this", tool("sum", "Calculate the sum, using floats.")) == NO_EVIDENCE
+
+
+@pytest.mark.parametrize(
+    ("request_text", "other"),
+    [
+        ("delete the file a.txt", True),
+        ("could you please send a.txt to Anna", True),
+        ("set an alarm for 7", True),
+        ("read a.txt", False),
+        ("what is in a.txt?", False),
+    ],
+)
+def test_a_command_for_other_work_speaks_against_a_tool(request_text: str, other: bool) -> None:
+    reads = ToolSpec(name="read_file", description="Read the text of a file.", parameters={"type": "object"})
+    erases = ToolSpec(
+        name="remove", description="Delete, send or alarm somebody of files.", parameters={"type": "object"}
+    )
+    assert wants_other_work(request_text, reads) is other
+    assert not wants_other_work(request_text, erases)

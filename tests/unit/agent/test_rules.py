@@ -59,14 +59,14 @@ TOOLS = (
 )
 def test_plain_requests_become_calls(request_text: str, name: str, arguments: dict[str, Any]) -> None:
     choice = match(request_text, TOOLS)
-    assert choice is not None and choice.call is not None
-    assert (choice.call.name, choice.call.arguments) == (name, arguments)
+    assert choice is not None and len(choice.calls) == 1
+    assert (choice.calls[0].name, choice.calls[0].arguments) == (name, arguments)
 
 
 @pytest.mark.parametrize(
     "request_text",
     ["hi", "What is love?", "Who wrote Hamlet?", "Write a haiku about rain", "what is 9/11?", "555-1234", "2026-12-25",
-     "what is 5", "If a shirt costs 80 dollars and is 15% off, what do I pay?", "list the files that mention milk",
+     "what is 5", "list the files that mention milk",
      "open source.", "In 5 minutes", "How many days until spring?", "find TODO",
      "what is the time complexity of quicksort?",
      "What day is best for planting?", "Explain list(range(3))", "note: buy 2 + 2 apples", "", "?" * 400],
@@ -83,4 +83,4 @@ def test_a_rule_needs_its_tool() -> None:
 @given(st.text(max_size=120))
 def test_any_request_is_taken_or_left(request_text: str) -> None:
     choice = match(request_text, TOOLS)
-    assert choice is None or choice.call is not None
+    assert choice is None or choice.calls

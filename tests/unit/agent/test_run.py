@@ -94,7 +94,9 @@ async def test_arithmetic_is_answered_without_the_model(agent_model: Make) -> No
 
 async def test_a_worded_problem_is_routed_filled_checked_and_called(agent_model: Make) -> None:
     engine = ScriptedEngine(['calculator(expression="80 - 15%")'], scores={"calculator": -0.1, "chat": -3.0})
-    events = await events_of(agent_model(engine), CALC, said("A shirt costs 80 dollars and is 15% off. What do I pay?"))
+    events = await events_of(
+        agent_model(engine), CALC, said("A shirt costs 80 dollars, with 15% taken away for the stain. What remains?")
+    )
     end = end_of(events)
     assert (end.text, end.strategy) == ("80 - 15% = 68", "constrained")
     call = next(request for request in engine.requests if isinstance(request, GenerateRequest))

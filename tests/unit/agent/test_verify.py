@@ -150,3 +150,33 @@ def test_a_file_that_nobody_named_is_asked_for(tmp_path: Path) -> None:
     asked = "Read the text file to me"
     assert check_call(call, read.spec, "read", [asked], asked).missing == ("path",)
     assert check_call(call, read.spec, "read", [asked, "notes.txt"], "Read notes.txt").ok
+
+
+WRITES = ToolSpec(
+    name="write_file",
+    description="Write text to a file.",
+    parameters={
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "content": {"type": "string"}},
+        "required": ["path", "content"],
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "content", "missing"),
+    [
+        ("I want something put into notes.txt", "This is a test note.", ("content",)),
+        ("write something to a.txt", "Hello there, my friend", ("content",)),
+        ("save a poem about rain in a.txt", "The rain is falling", ()),
+        ("put 'milk' into a.txt", "milk", ()),
+    ],
+)
+def test_what_to_write_is_asked_for_where_no_word_of_it_was_said(
+    request_text: str, content: str, missing: tuple[str, ...]
+) -> None:
+    path = "notes.txt" if "notes" in request_text else "a.txt"
+    call = ToolCall(name="write_file", arguments={"path": path, "content": content})
+    verdict = check_call(call, WRITES, "write", [request_text], request_text)
+    assert verdict.missing == missing
+    assert verdict.ok is not bool(missing)

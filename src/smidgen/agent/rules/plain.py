@@ -1,15 +1,10 @@
-"""Requests that need no model to be understood: exact commands, arithmetic, dates, files by name.
-
-A rule applies only if a tool of that name with that parameter is offered. Every rule must be sure: what could mean
-something else is left to the model.
-"""
+"""Requests that are one plain thing as a whole: an exact call or command, arithmetic, a date, a file by name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 
-from smidgen.agent.plan import Choice
 from smidgen.dialects import python_call
 from smidgen.errors import SmidgenError
 from smidgen.messages import ToolCall, ToolSpec
@@ -29,6 +24,7 @@ _HOW_MANY = re.compile(
     r"(?:is|are(?:\s+there)?(?:\s+in)?|in|makes?|equals?)\s+(?P<amount>(?:an?\s|\d).*)$",
     re.IGNORECASE,
 )
+_MUCH = re.compile(r"^(?:how\s+much|what)\s+(?P<expression>.*\d.*?)\s+(?:is|are|makes?)$", re.IGNORECASE)
 _SHARE = re.compile(
     r"^(?P<part>[\d.,]+) (?:is what (?:percentage|percent|%) of|as a (?:percentage|percent) of) (?P<whole>[\d.,]+)$",
     re.IGNORECASE,
@@ -80,23 +76,31 @@ _PREFIXES = {"calc": ("calculator", "expression"), "read": ("read_file", "path")
 Rule = Callable[[str], "tuple[str, dict[str, str]] | None"]
 
 
-def match(request: str, tools: Sequence[ToolSpec]) -> Choice | None:
-    """The call a request plainly stands for, or None. The result of such a call is the answer."""
-    text = " ".join(request.split())
-    if not text or len(text) > MAX_REQUEST:
-        return None
+def written(request: str, tools: Sequence[ToolSpec]) -> ToolCall | None:
+    """A call or a command in so many words: `calculator(expression="2+2")`, "calc: 2+2"."""
+    call = _written_call(request, tools)
+    if call is not None:
+        return call
+    command = _command(request)
     parameters = {tool.name: set(tool.parameters.get("properties", {})) for tool in tools}
-    written = _written_call(text, tools)
-    if written is not None:
-        return Choice(tool=written.name, reason="the request is a call", call=written, direct=True)
-    bare = text.rstrip("?!. ")
-    for reason, rule in RULES:
-        found = rule(bare)
-        if found and found[0] in parameters and set(found[1]) <= parameters[found[0]]:
-            return Choice(
-                tool=found[0], reason=reason, call=ToolCall(name=found[0], arguments=dict(found[1])), direct=True
-            )
+    if command and set(command[1]) <= parameters.get(command[0], set()):
+        return ToolCall(name=command[0], arguments=dict(command[1]))
     return None
+
+
+def call_of(clause: str) -> ToolCall | None:
+    """The call that a clause without courtesies plainly stands for, whatever tools there are."""
+    for rule in RULES:
+        found = rule(clause)
+        if found:
+            return ToolCall(name=found[0], arguments=dict(found[1]))
+    return None
+
+
+def arithmetic(clause: str) -> str | None:
+    """The expression that a clause asks for."""
+    found = _arithmetic(clause)
+    return found[1]["expression"] if found else None
 
 
 def _written_call(text: str, tools: Sequence[ToolSpec]) -> ToolCall | None:
@@ -133,6 +137,9 @@ def _expressions(text: str) -> list[str]:
     if how_many:
         amount = re.sub(r"^an?\s+", "1 ", how_many["amount"], flags=re.IGNORECASE)
         found.append(f"{amount} in {how_many['unit']}")
+    much = _MUCH.match(text)
+    if much:
+        found.append(much["expression"])
     found.append(_ASKING.sub("", text).rstrip("= "))
     return found
 
@@ -198,16 +205,13 @@ def _read_file(text: str) -> tuple[str, dict[str, str]] | None:
 
 def _search_files(text: str) -> tuple[str, dict[str, str]] | None:
     found = _SEARCH.match(text)
-    return ("search_files", {"text": found["text"]}) if found else None
+    if (
+        found is None
+        or re.match(r"(?:it|that|this|them|something)\b", found["text"], re.IGNORECASE)
+        or "," in found["text"]
+    ):
+        return None
+    return "search_files", {"text": found["text"]}
 
 
-RULES: tuple[tuple[str, Rule], ...] = (
-    ("a command", _command),
-    ("plain arithmetic", _arithmetic),
-    ("a question of the time", _now),
-    ("the weekday of a date", _weekday),
-    ("days between dates", _days_between),
-    ("a wish to see the files", _list_files),
-    ("a file named to be read", _read_file),
-    ("a search in files", _search_files),
-)
+RULES: tuple[Rule, ...] = (_now, _weekday, _days_between, _list_files, _read_file, _search_files)

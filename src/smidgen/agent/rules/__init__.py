@@ -1,0 +1,113 @@
+"""Requests that need no model to be understood: exact commands, arithmetic, dates, files by name, one or several.
+
+A rule applies only if a tool of that name with those parameters is offered. Every rule must be sure: what could mean
+something else is left to the model. A request of several clauses is taken only if every clause is understood, tells
+something only, or is said out of courtesy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from smidgen.agent.plan import Choice
+from smidgen.agent.rules import clauses, dates, files, plain, problems, spans
+from smidgen.agent.rules.languages import in_english
+from smidgen.agent.rules.plain import MAX_REQUEST
+from smidgen.agent.rules.spelling import corrected
+from smidgen.messages import ToolCall, ToolSpec
+
+MAX_CALLS = 8
+
+
+def match(request: str, tools: Sequence[ToolSpec], before: str = "") -> Choice | None:
+    """The calls a request plainly stands for, or None. The results of such calls are the answer. before: the user's
+    request before this one, which "and in Tokyo?" leans on."""
+    text = " ".join(request.split())
+    if not text or len(text) > MAX_REQUEST:
+        return None
+    written = plain.written(text, tools)
+    if written is not None:
+        return Choice(tool=written.name, reason="the request is a call", calls=(written,), direct=True)
+    readings = [request.strip(), corrected(request.strip())]
+    if before and (spelled := clauses.following(text, " ".join(before.split()))):
+        readings.append(spelled)
+    readings += in_english(text)
+    for reading in dict.fromkeys(readings):
+        calls = _understood(reading)
+        if calls and len(calls) <= MAX_CALLS and _offered(calls, tools):
+            told = " and ".join(dict.fromkeys(call.name for call in calls))
+            return Choice(tool=calls[0].name, reason=f"plainly {told}", calls=tuple(calls), direct=True)
+    return None
+
+
+def _offered(calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> bool:
+    parameters = {tool.name: set(tool.parameters.get("properties", {})) for tool in tools}
+    return all(call.name in parameters and set(call.arguments) <= parameters[call.name] for call in calls)
+
+
+def _understood(text: str) -> list[ToolCall]:
+    for whole in dict.fromkeys((text.rstrip("?!. "), clauses.bare(text))):
+        expression = plain.arithmetic(whole)
+        if expression is not None:
+            return [ToolCall(name="calculator", arguments={"expression": expression})]
+    told_in_words = problems.calls_of(text)
+    if told_in_words:
+        return told_in_words
+    pieces = [clause for clause in clauses.strong(text) if not clauses.is_courtesy(clause)]
+    told = [clause for clause in pieces if clauses.only_tells(clause)]
+    calls: list[ToolCall] = []
+    before = ""
+    for clause in pieces:
+        found = _clause(clause, [other for other in told if other != clause], before)
+        if not found and clause not in told:
+            return []
+        calls += found
+        before = clause if found else before
+    return list({repr(call): call for call in calls}.values())
+
+
+def _clause(clause: str, told: Sequence[str], before: str) -> list[ToolCall]:
+    """What a clause stands for as a whole, or what each of its parts does, whichever finds more in it."""
+    whole = _simple(clause, told, before)
+    parts = [part for part in clauses.weak(clause) if not clauses.is_courtesy(part)]
+    if len(parts) < 2:
+        return whole
+    known, calls, asked = list(told), list[ToolCall](), before
+    for part in parts:
+        found = _simple(part, known, asked)
+        if found:
+            calls += found
+            asked = part
+        elif clauses.only_tells(part) or clauses.is_purpose(part):
+            known.append(part)
+        elif clauses.is_request(part) and part != parts[0]:
+            return []  # something else is wanted beside what the whole seems to say
+        else:
+            calls = []
+            break
+    return calls if len(calls) > len(whole) else whole
+
+
+def _simple(clause: str, told: Sequence[str], before: str) -> list[ToolCall]:
+    shorn = clauses.bare(clause)
+    if not shorn:
+        return []
+    earlier = [span for text in told for span in spans.dates(text)]
+    places = [span for text in told for span in spans.zones(text)]
+    spelled = clauses.elliptic(clause, before) if before else None
+    for text in dict.fromkeys(filter(None, (shorn, spelled))):
+        expression = plain.arithmetic(text)
+        if expression is not None:
+            return [ToolCall(name="calculator", arguments={"expression": expression})]
+        found = dates.calls_of(text, earlier, places) or files.calls_of(text) or problems.calls_of(_asked(text, clause))
+        if found:
+            return found
+        direct = plain.call_of(text)
+        if direct is not None:
+            return [direct]
+    return dates.later(" ".join(told), shorn) if told else []
+
+
+def _asked(text: str, clause: str) -> str:
+    return f"{text}?" if clause.rstrip().endswith("?") or re.match(r"convert\b", text, re.IGNORECASE) else text
