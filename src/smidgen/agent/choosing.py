@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Sequence
 from weakref import WeakKeyDictionary
 
-from smidgen.agent import AgentSettings, prompts, relevance, route, several
+from smidgen.agent import AgentSettings, prompts, relevance, route, rules, several
 from smidgen.agent.asking import Asking
 from smidgen.agent.plan import Choice
 from smidgen.agent.relevance import Relevance
@@ -53,6 +53,9 @@ class Chooser:
         wanted = self._settings.tool_choice
         if wanted not in ("auto", "required"):
             return Choice(tool=wanted, reason="the caller chose the tool", shortlist=(wanted,))
+        plain = None if simplified or "rules" in self._settings.off else rules.speaks_for(self._request, self._offered)
+        if plain is not None:
+            return Choice(tool=plain, reason=f"the request is plainly for {plain}", shortlist=(plain,))
         near = await self._near()
         if near is None:
             return await self._by_example(simplified, failed)

@@ -14,6 +14,7 @@ import msgspec
 
 from smidgen.agent.ground import numbers_missing, properties_of
 from smidgen.agent.words import spaced
+from smidgen.agent.work import wants_other_work
 from smidgen.messages import ToolSpec
 from smidgen.models.tool_use import Gate
 
@@ -23,6 +24,8 @@ MAX_TEXT = 1500
 MAX_PARTS = 6
 _PARTS = re.compile(r"(?<=[.!?;])\s+|\n+|,\s+|\s+(?:and|then|also|but)\s+", re.IGNORECASE)
 SHORTEST_PART = 9
+OTHER_WORK = -4.0
+"""What speaks against every tool, in natural-log units, where a command is for work of a kind that none speaks of."""
 ABOUT = 0.3
 """Cosine from which a part of a request is about a tool."""
 
@@ -57,7 +60,13 @@ def relevance(request: str, tools: Sequence[ToolSpec], vectors: Mapping[str, Vec
     parts = [vectors[part] for part in parts_of(request)]
     near = tuple(max(_dot(part, vectors[text_of(tool)]) for part in parts) for tool in tools)
     best = tools[max(range(len(near)), key=near.__getitem__)]
-    odds = gate.intercept + gate.similarity * max(near) - gate.missing * numbers_missing(request, best)
+    other_work = all(wants_other_work(request, text_of(tool)) for tool in tools)
+    odds = (
+        OTHER_WORK * other_work
+        + gate.intercept
+        + gate.similarity * max(near)
+        - gate.missing * numbers_missing(request, best)
+    )
     return Relevance(similarities=near, log_odds=odds, about=_about(parts[1:] or parts, tools, vectors))
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from smidgen.agent.numbers import has_number
 from smidgen.agent.words import stems
+from smidgen.agent.work import wants_other_work
 from smidgen.messages import JsonSchema, Message, ToolSpec
 
 CHAT = "chat"
@@ -97,33 +98,11 @@ def evidence(request: str, tool: ToolSpec) -> float:
     bonus = SHARED_WORD * min(shared, 3)
     bonus += NUMBER if numeric and has_number(request) else 0.0
     bonus += FILE_NAME if named and _FILE_NAME.search(request) else 0.0
-    if wants_other_work(request, tool):
+    if wants_other_work(request, _about(tool)):
         bonus += OTHER_WORK
     if numeric and not has_number(request):
         return bonus + NO_NUMBER
     return bonus or NO_EVIDENCE
-
-
-_WORK = (
-    ("delete", "remove", "erase"), ("rename", "move"), ("copy", "duplicate"), ("send", "email", "mail"),
-    ("call", "phone", "ring"), ("book", "reserve"), ("buy", "order", "purchase"), ("translate",),
-    ("remind", "reminder"), ("alarm", "timer", "wake"),
-    ("play",), ("print",), ("download",), ("install",), ("summarize", "summarise", "sum"),
-)  # fmt: skip
-_COMMAND = re.compile(
-    r"^(?:(?:please|hey|hi|ok|and|then|now)[\s,]+|(?:can|could|would|will)\s+you\s+(?:please\s+)?)*"
-    r"(?:set\s+an?\s+)?(?P<verb>[a-z]+)\b",
-    re.IGNORECASE,
-)
-
-
-def wants_other_work(request: str, tool: ToolSpec) -> bool:
-    """Does the request begin with a command for work of a kind that nothing in the tool's words speaks of: "delete"
-    before a tool that only reads?"""
-    found = _COMMAND.match(request.strip())
-    kinds = [kind for kind in _WORK if found and found["verb"].lower() in kind]
-    words = stems(_about(tool))
-    return any(not words & {stem for verb in kind for stem in stems(verb)} for kind in kinds)
 
 
 def shows_examples(tools: Sequence[ToolSpec]) -> bool:

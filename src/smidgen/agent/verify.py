@@ -29,7 +29,8 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
     if problem:
         return Verdict(ok=False, reason=problem)
     text = "\n".join(sources)
-    unsaid = unsaid_texts(call, spec, request, text) or (unsaid_content(call, spec, text) if effect == "write" else ())
+    unsaid = unsaid_texts(call, spec, request, text) or unresolved(call, spec, request, text)
+    unsaid = unsaid or (unsaid_content(call, spec, text) if effect == "write" else ())
     if unsaid:
         return Verdict(ok=False, reason=f"the request doesn't say {' and '.join(unsaid)}", missing=unsaid)
     copied = copied_example(call, spec, text)
@@ -120,6 +121,30 @@ def unsaid_texts(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tup
         if (_DATUM.fullmatch(value) and not digits & said) or _FILE_NAME.fullmatch(value):
             found.append(name)
     return tuple(found)
+
+
+_POINTS = re.compile(
+    r"^(?:please\s+)?\w+\s+(?:it|that|this|them)\b|\b(?:for|about)\s+(?:it|that|this|them)(?=\s*(?:$|[.?!,]|please|in\b))",
+    re.IGNORECASE,
+)
+"""A request whose object is a word that points at something."""
+
+
+def unresolved(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tuple[str, ...]:
+    """Required texts that share no word with the request, where it only points at what is meant ("search for it") and
+    nothing was said before it."""
+    if text.strip() != request.strip() or not _POINTS.search(request.strip()):
+        return ()
+    said = stems(request) - stems(f"{spec.name} {spec.description}")
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    return tuple(
+        name
+        for name in cast(list[str], spec.parameters.get("required", []))
+        if isinstance(value := call.arguments.get(name), str)
+        and "enum" not in properties.get(name, {})
+        and not stems(value) & said
+        and not re.search(r"\d", value)
+    )
 
 
 def unsaid_content(call: ToolCall, spec: ToolSpec, text: str) -> tuple[str, ...]:

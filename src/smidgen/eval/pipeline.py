@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, cast
 
 from smidgen.agent import STEPS, AgentModel, AgentSettings, Strategy
@@ -13,6 +14,7 @@ from smidgen.eval import CallOutcome, Request, as_messages, switched_off
 from smidgen.events import AgentEvent, Asked, Failed, FellBack, Finished, Notice, Routed, ToolCalled, Verified
 from smidgen.messages import ToolCall, ToolSpec
 from smidgen.tools import Effect, ToolOutcome
+from smidgen.tools.builtin import builtin_tools
 
 
 class Pipeline:
@@ -38,7 +40,7 @@ class Pipeline:
         history = as_messages(request)
         events: list[AgentEvent] = []
         noted = tuple(_Noted(tool) for tool in tools)
-        source = run(self._model, noted, history, self._settings(tools), embedder=self._embedder)
+        source = run(self._model, noted, history, self._settings(tools), _approve, embedder=self._embedder)
         async with aclosing(cast(Any, source)) as stream:
             async for event in stream:
                 events.append(event)
@@ -52,13 +54,21 @@ class Pipeline:
         )
 
 
+async def _approve(call: ToolCall, preview: str) -> bool:
+    return True
+
+
+def _writing() -> tuple[ToolSpec, ...]:
+    """Of the built-in tools, those that change something. Of others, an evaluation doesn't know."""
+    return tuple(tool.spec for tool in builtin_tools(Path()) if tool.effect == "write")
+
+
 class _Noted:
     """A tool that is only described. Its outcome is an answer already, so that no words are generated after it."""
 
-    effect: Effect = "read"
-
     def __init__(self, spec: ToolSpec) -> None:
         self.spec = spec
+        self.effect: Effect = "write" if spec in _writing() else "read"
 
     def preview(self, arguments: Mapping[str, Any]) -> str:
         return self.spec.name

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.agent.route import NO_EVIDENCE, SHARED_WORD, evidence, wants_other_work
+from smidgen.agent.route import NO_EVIDENCE, SHARED_WORD, evidence
+from smidgen.agent.work import wants_other_work
 from smidgen.messages import ToolSpec
 
 
@@ -38,5 +39,5 @@ def test_a_command_for_other_work_speaks_against_a_tool(request_text: str, other
     erases = ToolSpec(
         name="remove", description="Delete, send or alarm somebody of files.", parameters={"type": "object"}
     )
-    assert wants_other_work(request_text, reads) is other
-    assert not wants_other_work(request_text, erases)
+    assert wants_other_work(request_text, f"{reads.name} {reads.description}") is other
+    assert not wants_other_work(request_text, f"{erases.name} {erases.description}")

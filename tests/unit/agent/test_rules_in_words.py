@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.agent.rules import match
+from smidgen.agent.rules import match, speaks_for
 from smidgen.agent.rules.languages import in_english, languages
 from smidgen.agent.rules.spelling import corrected, words
 from smidgen.tools.builtin import builtin_tools
@@ -215,3 +215,22 @@ def test_any_words_make_calls_that_the_tools_have(said: list[str]) -> None:
     choice = match(" ".join(said), TOOLS)
     parameters = {tool.name: set(tool.parameters["properties"]) for tool in TOOLS}
     assert choice is None or all(set(call.arguments) <= parameters[call.name] for call in choice.calls)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "tool"),
+    [
+        ("Make a file plan.txt with three points", "write_file"),
+        ("lovely, save that in poem.txt", "write_file"),
+        ("I have it somewhere, can you look for it?", "search_files"),
+        ("The visa is good for 90 days. When does it expire?", "date_add"),
+        ("make a cake", None),
+        ("look for a cheap flight on the web", None),
+        ("add two and two", None),
+        ("delete plan.txt", None),
+        ("When does the film end?", None),
+    ],
+)
+def test_the_tool_may_be_plain_where_its_arguments_are_not(request_text: str, tool: str | None) -> None:
+    assert speaks_for(request_text, TOOLS) == tool
+    assert speaks_for(request_text, ()) is None

@@ -180,3 +180,24 @@ def test_what_to_write_is_asked_for_where_no_word_of_it_was_said(
     verdict = check_call(call, WRITES, "write", [request_text], request_text)
     assert verdict.missing == missing
     assert verdict.ok is not bool(missing)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "value", "missing"),
+    [
+        ("Search the files for it", "invoice", ("text",)),
+        ("Find it please", "my search term", ("text",)),
+        ("Search the files for the invoice", "invoice", ()),
+        ("Find it in the invoice folder: plumber", "plumber", ()),
+    ],
+)
+def test_what_is_only_pointed_at_is_asked_for(request_text: str, value: str, missing: tuple[str, ...]) -> None:
+    search = ToolSpec(
+        name="search_files",
+        description="Search the files for a text.",
+        parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    )
+    call = ToolCall(name="search_files", arguments={"text": value})
+    assert check_call(call, search, "read", [request_text], request_text).missing == missing
+    before = ["Where is the invoice for the search term?", request_text]
+    assert check_call(call, search, "read", before, request_text).missing == ()

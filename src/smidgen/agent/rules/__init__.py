@@ -41,6 +41,20 @@ def match(request: str, tools: Sequence[ToolSpec], before: str = "") -> Choice |
     return None
 
 
+def speaks_for(request: str, tools: Sequence[ToolSpec]) -> str | None:
+    """The tool that a request plainly wants, though its arguments aren't plain."""
+    text = " ".join(request.split())
+    offered = {tool.name for tool in tools}
+    if len(text) > MAX_REQUEST:
+        return None
+    for clause in [*clauses.strong(text), *clauses.weak(text)]:
+        shorn = clauses.bare(clause)
+        wanted = files.wanted(shorn) or dates.wanted(shorn, text)
+        if wanted in offered:
+            return wanted
+    return None
+
+
 def _offered(calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> bool:
     parameters = {tool.name: set(tool.parameters.get("properties", {})) for tool in tools}
     return all(call.name in parameters and set(call.arguments) <= parameters[call.name] for call in calls)

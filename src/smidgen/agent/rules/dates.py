@@ -41,6 +41,17 @@ _NOW = re.compile(
 )
 
 
+_RUNS_OUT = re.compile(
+    r"^when\s+(?:does|do|will|did|is|was)\s+(?:it|that|this|my\s+\w+|the\s+\w+)\b.*\b(?:expires?|run\s+out|ends?|due|over)\b",
+    re.IGNORECASE,
+)
+
+
+def wanted(clause: str, request: str) -> str | None:
+    """The tool that a clause plainly wants, though its date isn't said: how long something lasts was."""
+    return "date_add" if _RUNS_OUT.match(clause) and durations(request) else None
+
+
 def calls_of(clause: str, earlier: Sequence[Span], places: Sequence[Span] = ()) -> list[ToolCall]:
     """The calls that a clause without courtesies stands for; [] if that isn't sure. earlier, places: dates and zones of
     what was told beside it, which it may lean on."""

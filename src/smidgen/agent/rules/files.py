@@ -42,6 +42,22 @@ _NOT_A_TEXT = re.compile(
 )
 
 
+_MAKES = re.compile(r"^(?:save|write|put|store|note|make|create|add)\b", re.IGNORECASE)
+_LOOKS = re.compile(
+    r"^(?:search|look|grep)\b.*\bfor\b.*\b(?:files?|notes|folder|it)\b|^search\s+(?:my|the|all)\s+files\b",
+    re.IGNORECASE,
+)
+
+
+def wanted(clause: str) -> str | None:
+    """The tool that a clause plainly wants, though what to write or to look for isn't plain."""
+    if _OTHER_WORK.search(_unquoted(clause)):
+        return None
+    if _MAKES.match(clause) and files(_unquoted(clause)):
+        return "write_file"
+    return "search_files" if _LOOKS.match(clause) and "web" not in clause.lower() else None
+
+
 def calls_of(clause: str) -> list[ToolCall]:
     """The calls that a clause without courtesies stands for; [] if that isn't sure."""
     if _OTHER_WORK.search(_unquoted(clause)):
