@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from smidgen.agent.numbers import Said, said_numbers
+from smidgen.agent.rules.spans import files
 from smidgen.agent.words import choices_of, holds, stems
 from smidgen.dialects.convert import convert, types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
@@ -58,7 +59,7 @@ def numbers_missing(request: str, spec: ToolSpec) -> int:
 
 def for_grammar(spec: ToolSpec, said: str) -> ToolSpec:
     """The tool as the grammar of its call shall have it, given what was said."""
-    return with_required(narrowed(spec, said), mentioned(spec, said))
+    return with_required(named(narrowed(spec, said), said), mentioned(spec, said))
 
 
 # --- before writing ---------------------------------------------------------------------------------------------------
@@ -107,6 +108,23 @@ def _fitting(said: Said, about: str) -> tuple[Decimal, ...]:
     if is_percent and re.search(r"percent|%", about, re.IGNORECASE):
         return said.readings[:1]
     return said.readings
+
+
+_PATH = re.compile(r"(?:^|_)(?:path|file|file_?name|file_?path)$", re.IGNORECASE)
+
+
+def named(spec: ToolSpec, said: str) -> ToolSpec:
+    """The tool with its parameters for one file narrowed to the files that were named, if some were."""
+    names = list(dict.fromkeys(span.text for span in files(said)))
+    if not names:
+        return spec
+    properties = {
+        name: {**schema, "enum": names}
+        if _PATH.search(name) and types_of(schema) == {"string"} and "enum" not in schema
+        else schema
+        for name, schema in properties_of(spec).items()
+    }
+    return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
 def mentioned(spec: ToolSpec, request: str) -> tuple[str, ...]:

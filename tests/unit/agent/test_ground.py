@@ -105,3 +105,12 @@ def test_words() -> None:
     assert spaced("getUser_name") == "get User name"
     assert stems("Booking hotels") == stems("book hotel")
     assert holds("a two-way trip", "two_way") and not holds("a trip", "tri")
+
+
+def test_a_path_can_only_be_a_file_that_was_named() -> None:
+    properties = {"path": {"type": "string"}, "content": {"type": "string"}}
+    tool = ToolSpec(name="write_file", description="", parameters={"type": "object", "properties": properties})
+    narrowed = ground.for_grammar(tool, "put it into list.txt or docs/plan.md")
+    assert narrowed.parameters["properties"]["path"]["enum"] == ["list.txt", "docs/plan.md"]
+    assert narrowed.parameters["properties"]["content"] == {"type": "string"}
+    assert ground.for_grammar(tool, "put it into the list") == tool
