@@ -5,7 +5,7 @@ from __future__ import annotations
 from smidgen.errors import ConfigError
 from smidgen.eval import Suite
 
-OWN = ("everyday", "calibration")
+OWN = ("everyday", "everyday_unseen", "calibration")
 NAMES = ("bfcl", *OWN)
 
 

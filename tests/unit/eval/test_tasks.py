@@ -13,10 +13,11 @@ from smidgen.agent.verify import schema_problems
 from smidgen.errors import ConfigError
 from smidgen.eval import Verdict
 from smidgen.eval.suites import OWN, chosen_categories, suite
-from smidgen.eval.tasks.checker import Expected, check, same
+from smidgen.eval.tasks.checker import Expected, check, result, same
 from smidgen.eval.tasks.suite import FOLDER, Task, Tasks
 from smidgen.messages import Message, ToolCall, ToolSpec
 from smidgen.tools.builtin import NAMES, builtin_tools
+from smidgen.tools.builtin.dates import parse_date
 from smidgen.tools.function import FunctionTool
 
 WEDNESDAY = dt.datetime(2026, 3, 11, 12, tzinfo=dt.UTC)
@@ -283,6 +284,7 @@ def test_a_suite_that_isnt_there_is_a_typed_error() -> None:
 
 # --- what is shipped --------------------------------------------------------------------------------------------------
 
+DATE_TOOLS = ("weekday", "days_between", "date_add")
 SHIPPED = [name for name in OWN if (FOLDER / f"{name}.json").exists()]
 
 
@@ -327,6 +329,34 @@ def test_the_everyday_suite_has_150_requests() -> None:
     assert len(set(requests)) == 150
     called = {expected.tool for task, _ in every_task(everyday) for expected in task.expect}
     assert called == set(NAMES)
+
+
+def test_the_unseen_suite_has_75_requests_and_none_of_the_everyday_ones() -> None:
+    unseen, everyday = Tasks.shipped("everyday_unseen"), Tasks.shipped("everyday")
+    counts = {category: len(unseen.items(category)) for category in unseen.categories}
+    assert counts == {"single": 30, "several": 10, "none": 15, "missing": 6, "typo": 7, "language": 7}
+    requests = {str(task.request) for task, _ in every_task(unseen)}
+    assert len(requests) == 75
+    assert not requests & {str(task.request) for task, _ in every_task(everyday)}
+    called = {expected.tool for task, _ in every_task(unseen) for expected in task.expect}
+    assert called == set(NAMES)
+
+
+def test_every_expression_expected_computes_and_every_date_parses(shipped: Tasks) -> None:
+    for task, _ in every_task(shipped):
+        for expected in every_call(task):
+            for name, values in expected.arguments.items():
+                for value in values:
+                    if (expected.tool, name) == ("calculator", "expression"):
+                        result(value)
+                    elif expected.tool in DATE_TOOLS and name in ("date", "start", "end"):
+                        parse_date(value)
+
+
+def test_ids_are_unique(shipped: Tasks) -> None:
+    written = json.loads((FOLDER / f"{shipped.name}.json").read_bytes())
+    ids = [task["id"] for task in written["tasks"]]
+    assert len(set(ids)) == len(ids)
 
 
 def test_every_value_accepted_is_one_that_the_tools_schema_allows(shipped: Tasks) -> None:
