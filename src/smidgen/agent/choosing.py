@@ -26,8 +26,9 @@ from smidgen.messages import Message, Prompt, Segment, ToolCall, ToolSpec
 SIMPLE_TOOLS = 3
 """Tools offered when the prompt is simplified."""
 MAX_PRIORS = 64
-NEXT_CHOICE = 0.5
-"""How much less similarity counts for a further call than for the first."""
+NEXT_CHOICE, NEXT_MOST = 0.5, 20.0
+"""How much less similarity counts for a further call than for the first, and its weight at most: beside a larger one,
+which tools were called already would not count."""
 UNCALLED = 2.0
 """What speaks for a tool that a part of the request is about and that wasn't called yet."""
 _PRIORS: WeakKeyDictionary[Engine, dict[str, tuple[float, ...]]] = WeakKeyDictionary()
@@ -75,7 +76,7 @@ class Chooser:
         keeps_all = "shortlist" in self._settings.off
         similar = {tool.name: value for tool, value in zip(self._offered, near.similarities, strict=True)}
         most = len(tools) if keeps_all else SIMPLE_TOOLS if simplified else use.shortlist
-        short = relevance.shortlist(tools, [similar[tool.name] for tool in tools], most)
+        short = relevance.shortlist(tools, [similar[tool.name] for tool in tools], most, use.order)
         names = tuple(tool.name for tool in short)
         likelihoods = await self._likelihoods(short)
         weight = 0.0 if "choose" in self._settings.off else use.choice
@@ -126,10 +127,8 @@ class Chooser:
         """The tool of the next call, None if none follows. prompt: that of the calls so far, without them."""
         dialect, use = self._asking.dialect, self._asking.model.profile.tool_use
         written = Segment(written_calls(dialect, calls), special=False)
-        leads = tuple("\n" + lead(dialect, tool.name) for tool in tools)
-        said = await self._asking.score((*prompt, written), leads, against_all=True)
-        peak = max(said)
-        likelihood = peak + math.log(sum(math.exp(value - peak) for value in said))
+        said = await self._asking.score((*prompt, written), further_leads(dialect, tools), against_all=True)
+        likelihood = either(said)
         about = self._relevance.about if self._relevance else ()
         left = several.leftover(self._request, calls, [name for name in about if name in {t.name for t in tools}])
         if several.log_odds(left, likelihood, use.more) < 0:
@@ -140,7 +139,7 @@ class Chooser:
         def score(index: int) -> float:
             name = tools[index].name
             uncalled = UNCALLED if name in about and name not in called else 0.0
-            return said[index] + NEXT_CHOICE * use.choice * near.get(name, 0.0) + uncalled
+            return said[index] + min(NEXT_CHOICE * use.choice, NEXT_MOST) * near.get(name, 0.0) + uncalled
 
         best = max(range(len(tools)), key=score)
         names = tuple(tool.name for tool in tools)
@@ -191,6 +190,25 @@ def lead(dialect: Dialect, name: str) -> str:
     return written[: end + 1]
 
 
+def further_leads(dialect: Dialect, tools: Sequence[ToolSpec]) -> tuple[str, ...]:
+    """What a further call of each tool begins with, after the calls before."""
+    return tuple(separator(dialect) + lead(dialect, tool.name) for tool in tools)
+
+
+def either(logprobs: Sequence[float]) -> float:
+    """Log-probability that one of several things that exclude each other happens."""
+    peak = max(logprobs)
+    return peak + math.log(sum(math.exp(value - peak) for value in logprobs))
+
+
 def written_calls(dialect: Dialect, calls: Sequence[ToolCall]) -> str:
-    """Calls as they stand in one answer, one below the other."""
-    return "\n".join(dialect.write_call(call) for call in calls)
+    """Calls as they stand in one answer, one below the other or as the dialect parts them."""
+    return separator(dialect).join(dialect.write_call(call) for call in calls)
+
+
+def separator(dialect: Dialect) -> str:
+    """What stands between two calls of one answer; a line break where the dialect puts them into brackets together."""
+    call = ToolCall(name="f", arguments={})
+    one, two = dialect.write_call(call), dialect.write_calls((call, call))
+    apart = two.startswith(one) and two.endswith(one)
+    return two[len(one) : len(two) - len(one)] if apart else "\n"

@@ -12,7 +12,7 @@ import msgspec
 from smidgen.agent import AgentSettings, Approve, Strategy, Supply, ground, prompts, rules, several, verify
 from smidgen.agent.asking import Asking
 from smidgen.agent.calling import outcome_of
-from smidgen.agent.choosing import Chooser, written_calls
+from smidgen.agent.choosing import Chooser, separator, written_calls
 from smidgen.agent.context import Fitted, fit
 from smidgen.agent.deadline import Deadline
 from smidgen.agent.plan import (
@@ -217,7 +217,7 @@ class Performer:
                 yield notice
             self._call_prompt = fitted.prompt
             before = written_calls(self._asking.dialect, self.state.accepted)
-            following = (Segment(before + "\n", special=False),) if before else ()
+            following = (Segment(before + separator(self._asking.dialect), special=False),) if before else ()
             request = GenerateRequest(
                 prompt=(*fitted.prompt, *following),
                 sampling=self._asking.model.profile.tool_sampling,

@@ -16,7 +16,7 @@ from smidgen.agent.ground import numbers_missing, properties_of
 from smidgen.agent.words import spaced
 from smidgen.agent.work import wants_other_work
 from smidgen.messages import ToolSpec
-from smidgen.models.tool_use import Gate
+from smidgen.models.tool_use import Gate, Order
 
 Vector = Sequence[float]
 MAX_TEXT = 1500
@@ -80,10 +80,16 @@ def _about(parts: Sequence[Vector], tools: Sequence[ToolSpec], vectors: Mapping[
     return tuple(dict.fromkeys(found))
 
 
-def shortlist(tools: Sequence[ToolSpec], similarities: Sequence[float], most: int) -> tuple[ToolSpec, ...]:
-    """The nearest tools, in the order in which they were offered."""
+def shortlist(
+    tools: Sequence[ToolSpec], similarities: Sequence[float], most: int, order: Order = "offered"
+) -> tuple[ToolSpec, ...]:
+    """The nearest tools, in the order in which they were offered or by their nearness."""
     nearest = sorted(range(len(tools)), key=lambda index: -similarities[index])[:most]
-    return tuple(tools[index] for index in sorted(nearest))
+    if order == "offered":
+        nearest.sort()
+    elif order == "nearest_last":
+        nearest.reverse()
+    return tuple(tools[index] for index in nearest)
 
 
 def _dot(a: Vector, b: Vector) -> float:

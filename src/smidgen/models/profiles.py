@@ -22,7 +22,17 @@ GREEDY = Sampling(temperature=0.0)
 SystemPolicy = Literal["role", "fold"]
 """`role`: a message of its own. `fold`: its text goes in front of the first user message, as the model was taught."""
 
-Dialect = Literal["fenced_json", "python_call"]
+Dialect = Literal[
+    "fenced_json",
+    "python_call",
+    "hermes",
+    "qwen3_coder",
+    "flat_xml",
+    "llama3_json",
+    "pythonic_list",
+    "plain_lines",
+]
+"""A name of smidgen.dialects.choose.NAMES."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,11 @@ tuned on (docs/quality.md). Weights are in natural-log units: they add up to the
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Order = Literal["offered", "nearest_first", "nearest_last"]
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +39,12 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolUse(msgspec.Struct, frozen=True, kw_only=True):
-    """shortlist: tools that the model is told of at most. choice: weight of the similarity beside the model's own
-    log-probability of a tool. most: calls for one request at most."""
+    """shortlist: tools that the model is told of at most. order: in which they are told, as they were offered or by
+    their nearness to the request. choice: weight of the similarity beside the model's own log-probability of a tool.
+    most: calls for one request at most."""
 
     shortlist: int = 5
+    order: Order = "offered"
     choice: float = 10.0
     most: int = 8
     gate: Gate = Gate()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from smidgen.agent import route
 from smidgen.agent.relevance import parts_of, relevance, shortlist, text_of
 from smidgen.messages import ToolSpec
-from smidgen.models.tool_use import Gate
+from smidgen.models.tool_use import Gate, Order
 
 BOIL = ToolSpec(
     name="boilEgg",
@@ -50,3 +52,9 @@ def test_tools_show_examples_only_if_each_that_requires_something_does() -> None
     assert route.shows_examples([add, SING])
     assert not route.shows_examples([add, BOIL])
     assert not route.shows_examples([SING])
+
+
+@pytest.mark.parametrize(("order", "names"), [("offered", "abc"), ("nearest_first", "cab"), ("nearest_last", "bac")])
+def test_the_nearest_tools_come_in_the_order_that_the_profile_names(order: Order, names: str) -> None:
+    tools = [ToolSpec(name=name, description="", parameters={"type": "object"}) for name in "abcd"]
+    assert "".join(tool.name for tool in shortlist(tools, [0.5, 0.4, 0.9, 0.1], 3, order)) == names

@@ -1,14 +1,17 @@
 """Each family's row, and what is done for files of no known family."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 
+from smidgen.dialects.choose import NAMES
 from smidgen.messages import Message
 from smidgen.models.chat_formats import FORMATS
 from smidgen.models.detect import detect
 from smidgen.models.families import RULES
 from smidgen.models.gguf import read
-from smidgen.models.profiles import PROFILES, profile_for
+from smidgen.models.profiles import PROFILES, Dialect, profile_for
 from smidgen.models.template import ChatTemplate
 
 CONVERSATION = (
@@ -142,3 +145,7 @@ def test_system_text_is_folded_where_a_template_has_no_such_role(facts, template
 def test_an_unknown_family_gets_the_format_of_its_markers(facts, template, control_texts, name) -> None:
     profile = profile_for(changed(facts, family="unknown", template=template, control_texts=control_texts))
     assert profile.family == "unknown" and profile.fallback == FORMATS[name]
+
+
+def test_a_profile_may_name_every_dialect_that_there_is() -> None:
+    assert set(get_args(Dialect)) == set(NAMES)
