@@ -8,13 +8,14 @@ choice by any word of it, and a value that is the default anyway does no harm.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent.numbers import Said, said_numbers
+from smidgen.agent.measures import converted, units_like
+from smidgen.agent.numbers import PI, Said, said_numbers
 from smidgen.agent.rules.spans import files
 from smidgen.agent.words import choices_of, holds, stems
 from smidgen.dialects.convert import convert, types_of
@@ -59,7 +60,7 @@ def numbers_missing(request: str, spec: ToolSpec) -> int:
 
 def for_grammar(spec: ToolSpec, said: str) -> ToolSpec:
     """The tool as the grammar of its call shall have it, given what was said."""
-    return with_required(named(narrowed(spec, said), said), mentioned(spec, said))
+    return with_spoken(named(narrowed(spec, said), said), mentioned(spec, said))
 
 
 # --- before writing ---------------------------------------------------------------------------------------------------
@@ -73,23 +74,26 @@ def narrowed(spec: ToolSpec, request: str) -> ToolSpec:
         return spec
     required = set(required_of(spec))
     properties = {
-        name: _narrowed(schema, said, () if name in required else (default_of(schema),))
+        name: _narrowed(schema, said, request, name, () if name in required else (default_of(schema),))
         for name, schema in properties_of(spec).items()
     }
     return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
-def _narrowed(schema: JsonSchema, said: Sequence[Said], others: Sequence[Any]) -> JsonSchema:
+def _narrowed(schema: JsonSchema, said: Sequence[Said], text: str, about: str, others: Sequence[Any]) -> JsonSchema:
+    about = f"{about} {schema.get('description', '')}"
     if types_of(schema) == {"array"} and isinstance(schema.get("items"), dict):
         items = cast(JsonSchema, schema["items"])
-        return {**schema, "items": _narrowed(items, said, ())}
+        return {**schema, "items": _narrowed(items, said, text, about, ())}
     kinds = types_of(schema)
     if not is_numeric(schema) or kinds - {"integer", "number"} or schema.get("anyOf") or schema.get("oneOf"):
         return schema
     options: list[int | float] = [number for number in others if isinstance(number, int | float)]
     lowest, highest = schema.get("minimum", -float("inf")), schema.get("maximum", float("inf"))
-    about = str(schema.get("description", ""))
-    for reading in dict.fromkeys(reading for number in said for reading in _fitting(number, about)):
+    readings = [reading for number in said for reading in fitting(number, text, about)]
+    # A small model copies what it reads: the number as it stands is let through, and put right afterwards.
+    readings += [reading for number in said if fitting(number, text, about) for reading in number.readings]
+    for reading in dict.fromkeys(readings):
         if not lowest <= reading <= highest:
             continue
         if reading == reading.to_integral_value() and abs(reading) < 10**18:
@@ -100,17 +104,33 @@ def _narrowed(schema: JsonSchema, said: Sequence[Said], others: Sequence[Any]) -
     return {**kept, "enum": options} if options else schema
 
 
-def _fitting(said: Said, about: str) -> tuple[Decimal, ...]:
-    """The readings that a parameter's description allows: of 5%, 5 where it asks for percent, 0.05 for a fraction."""
-    is_percent = len(said.readings) == 2 and said.readings[1] * 100 == said.readings[0]
-    if is_percent and re.search(r"\bdecimal|\bfraction|\b0\.\d", about, re.IGNORECASE):
-        return said.readings[1:]
-    if is_percent and re.search(r"percent|%", about, re.IGNORECASE):
-        return said.readings[:1]
+def fitting(said: Said, text: str, about: str) -> tuple[Decimal, ...]:
+    """The readings that a parameter's name and description allow: of 5%, 5 where it asks for percent, 0.05 for a
+    fraction; of 11 PM 23 on a clock of 24 hours; of 74° W -74 for coordinates; an amount in the unit asked for."""
+    measured = converted(said, text, about)
+    if measured is not None:
+        return measured
+    if len(said.readings) != 2:
+        return said.readings
+    first, second = said.readings
+    if first == 100 * second:
+        if re.search(r"\bdecimal|\bfraction|\b0\.\d", about, re.IGNORECASE):
+            return (second,)
+        is_share = re.search(r"\b(?:in|as)\s+(?:an?\s+)?percent|%", about, re.IGNORECASE)
+        return (first,) if is_share else said.readings
+    if first == round(second * PI, 4):
+        return (first,)
+    if second == first + 12 and re.search(r"\b24[- ]?h(?:ou)?r?s?\b|\bmilitary\b", about, re.IGNORECASE):
+        return (second,)
+    if second == -first and re.search(r"coord|latitude|longitude|\blat\b|\blong?\b", about, re.IGNORECASE):
+        return (-abs(first),)
     return said.readings
 
 
 _PATH = re.compile(r"(?:^|_)(?:path|file|file_?name|file_?path)$", re.IGNORECASE)
+
+
+_UNIT_NAME = re.compile(r"(?:^|_)units?$", re.IGNORECASE)
 
 
 def named(spec: ToolSpec, said: str) -> ToolSpec:
@@ -127,24 +147,53 @@ def named(spec: ToolSpec, said: str) -> ToolSpec:
     return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
-def mentioned(spec: ToolSpec, request: str) -> tuple[str, ...]:
-    """Optional parameters with a choice that the request names, other than the default."""
+def mentioned(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
+    """Optional parameters that the request speaks of, with the values it can mean: the choices it names, where the
+    default isn't among them; yes, where it says every word of the parameter's name; the unit, where it says another
+    than the default of the same kind; any ([]), for the only number that is said and no required parameter takes."""
     required = set(required_of(spec))
-    found: list[str] = []
+    found: dict[str, list[Any]] = {}
+    words = stems(request)
     for name, schema in properties_of(spec).items():
+        default = default_of(schema)
+        own = stems(name) - stems(spec.name)
         if name in required:
             continue
-        named = [choice for choice in choices_of(schema) if holds(request, choice)]
-        if named and default_of(schema) not in named:
-            found.append(name)
-    return tuple(found)
+        if named := [choice for choice in choices_of(schema) if holds(request, choice)]:
+            if default not in named:
+                found[name] = [] if types_of(schema) == {"array"} else named
+        elif types_of(schema) == {"boolean"}:
+            if default is not True and own and own <= words and not _NEGATED.search(request):
+                found[name] = [True]
+        elif _UNIT_NAME.search(name) and isinstance(default, str) and (units := units_like(default, request)):
+            found[name] = units
+    return found | _left_number(spec, request)
 
 
-def with_required(spec: ToolSpec, names: Sequence[str]) -> ToolSpec:
-    """The tool with these parameters required too."""
-    required = set(required_of(spec)) | set(names)
+_NEGATED = re.compile(r"\b(?:no|not|without|exclud\w*|except|don['’]t|doesn['’]t|isn['’]t|skip)\b", re.IGNORECASE)
+
+
+def _left_number(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
+    """The one optional numeric parameter, where one number more is said than are required."""
+    required = set(required_of(spec))
+    numeric = [name for name, schema in properties_of(spec).items() if is_numeric(schema)]
+    optional = [name for name in numeric if name not in required]
+    said = [number for number in said_numbers(request) if request[number.start].isdigit()]
+    in_texts = any(types_of(properties_of(spec)[name]) & {"array", "string"} for name in required)
+    if len(optional) != 1 or len(said) != len(numeric) or (in_texts and len(said) > 1):
+        return {}  # a text, such as a date, or a list may hold numbers too
+    return {optional[0]: []}
+
+
+def with_spoken(spec: ToolSpec, spoken: Mapping[str, Sequence[Any]]) -> ToolSpec:
+    """The tool with these parameters required too, and narrowed to these values where there are some."""
+    required = set(required_of(spec)) | set(spoken)
     ordered = [name for name in properties_of(spec) if name in required]
-    return msgspec.structs.replace(spec, parameters={**spec.parameters, "required": ordered})
+    properties = {
+        name: {**schema, "enum": list(spoken[name])} if spoken.get(name) else schema
+        for name, schema in properties_of(spec).items()
+    }
+    return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties, "required": ordered})
 
 
 # --- after writing ----------------------------------------------------------------------------------------------------
@@ -153,13 +202,53 @@ def with_required(spec: ToolSpec, names: Sequence[str]) -> ToolSpec:
 def without_inventions(call: ToolCall, spec: ToolSpec, request: str) -> tuple[ToolCall, tuple[str, ...]]:
     """The call without optional arguments that nothing in the request speaks for, and their names."""
     required = set(required_of(spec))
+    taken = [value for name, value in call.arguments.items() if name in required]
     dropped = tuple(
         name
         for name, value in call.arguments.items()
-        if name not in required and name in properties_of(spec) and not _spoken_for(name, value, spec, request)
+        if name not in required
+        and name in properties_of(spec)
+        and (not _spoken_for(name, value, spec, request) or _is_taken(name, value, taken, spec, request))
     )
-    kept = {name: _pruned(value, request) for name, value in call.arguments.items() if name not in dropped}
+    kept = {
+        name: _pruned(as_asked(value, name, properties_of(spec).get(name, {}), request), request)
+        for name, value in call.arguments.items()
+        if name not in dropped
+    }
     return msgspec.structs.replace(call, arguments=kept), dropped
+
+
+def as_asked(value: Any, name: str, schema: JsonSchema, text: str) -> Any:
+    """A number as the parameter asks for it, where it was copied as the text has it: 5 of "5ft 10in" as 70 inches. In
+    lists too. Where the text has the number twice, and only one of them is read otherwise, it stays."""
+    about = f"{name} {schema.get('description', '')}"
+    return _as_asked(value, "integer" in types_of(schema), about, text)
+
+
+def _as_asked(value: Any, whole: bool, about: str, text: str) -> Any:
+    if isinstance(value, list):
+        return [_as_asked(item, False, about, text) for item in cast(list[Any], value)]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    read = [fitting(said, text, about) for said in said_numbers(text) if _equal(said.readings, value)]
+    if not read or any(_equal(readings, value) for readings in read) or len(set(read)) > 1 or len(read[0]) != 1:
+        return value
+    (wanted,) = read[0]
+    return int(wanted) if wanted == wanted.to_integral_value() and (whole or isinstance(value, int)) else float(wanted)
+
+
+def _equal(readings: Sequence[Decimal], value: float) -> bool:
+    return any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in readings)
+
+
+def _is_taken(name: str, value: Any, taken: Sequence[Any], spec: ToolSpec, request: str) -> bool:
+    """Is it a number that was said once and that a required argument has already? It can't be meant for both, unless
+    the request speaks of this one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value not in taken:
+        return False
+    times = sum(any(float(reading) == value for reading in number.readings) for number in said_numbers(request))
+    own = stems(name) - stems(spec.name)
+    return times < 2 and not own & stems(request)
 
 
 def _pruned(value: Any, request: str) -> Any:
@@ -172,7 +261,7 @@ def _pruned(value: Any, request: str) -> Any:
 
 def _spoken_for(name: str, value: Any, spec: ToolSpec, request: str) -> bool:
     schema = properties_of(spec)[name]
-    if is_said(value, request):
+    if is_said(value, request) or is_reading(value, name, schema, request):
         return True
     if value == default_of(schema):
         return False
@@ -181,6 +270,14 @@ def _spoken_for(name: str, value: Any, spec: ToolSpec, request: str) -> bool:
     if isinstance(value, bool) or not choices_of(schema):
         return bool(about & words)
     return bool(about & words) or any(stems(choice) & words for choice in choices_of(schema) if choice == value)
+
+
+def is_reading(value: Any, name: str, schema: JsonSchema, text: str) -> bool:
+    """Is it a number that was said, in the unit or the notation that the parameter asks for?"""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    about = f"{name} {schema.get('description', '')}"
+    return any(_equal(fitting(number, text, about), value) for number in said_numbers(text))
 
 
 def _digits(text: str) -> set[str]:

@@ -14,7 +14,13 @@ _WRITTEN = re.compile(
 )
 _SIGN = re.compile(r"(?:(?<![\w)\d])[-−]\s?|\b(?:minus|negative)\s+)$", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*(?:%|per\s?cent\b|percent\b|percentage\b)", re.IGNORECASE)
-_SCALE = re.compile(r"\s*-?(k|m|bn|thousand|million|billion|trillion|dozen|hundred)\b", re.IGNORECASE)
+_SCALE = re.compile(
+    r"(?:\s*-?(?:thousand|million|billion|trillion|dozen|hundred)|(?:k|m|bn))\b(?![/^²³])", re.IGNORECASE
+)
+_PI = re.compile(r"\s*\*?\s*(?:pi\b|π)", re.IGNORECASE)
+_COMPASS = re.compile(r"\s*°?\s*(?:[WS]\b|west\b|south\b)")
+_REST = re.compile(r"\b(?:(?:at|from)\s+rest|standstill|stationary)\b", re.IGNORECASE)
+PI = Decimal("3.14159265358979")
 _CLOCK = re.compile(r"(?::(?P<minutes>\d\d))?\s*(?P<half>[ap])\.?m\b", re.IGNORECASE)
 _RATIO = re.compile(r"\s*/\s*(\d+(?:\.\d+)?)(?![\d/])")
 SCALES = {
@@ -58,8 +64,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def said_numbers(text: str) -> tuple[Said, ...]:
-    """Numbers in digits and in words, in the order in which they stand. Never raises."""
-    found = [*_in_digits(text), *_in_words(text)]
+    """Numbers in digits and in words, in the order in which they stand; what is at rest has 0. Never raises."""
+    rest = (Said(readings=(Decimal(0),), start=match.start(), end=match.end()) for match in _REST.finditer(text))
+    found = [*_in_digits(text), *_in_words(text), *rest]
     return tuple(sorted(found, key=lambda said: said.start))
 
 
@@ -113,11 +120,18 @@ def _read(text: str, match: re.Match[str]) -> Said:
         found.append(number / 100)
         end = percent.end()
     elif scale := _SCALE.match(text, end):
-        found.insert(0, number * SCALES[scale[1].lower()])
+        word = scale[0].strip(" -").lower()
+        # "100m" are metres as often as millions.
+        found.insert(1 if word == "m" else 0, number * SCALES[word])
         end = scale.end()
     elif (clock := _CLOCK.match(text, end)) and number <= 12:
         found.append(number % 12 + (12 if clock["half"].lower() == "p" else 0))
         end = clock.end()
+    elif pi := _PI.match(text, end):
+        found.insert(0, round(number * PI, 4))
+        end = pi.end()
+    elif _COMPASS.match(text, end):
+        found.append(-number)
     elif (ratio := _RATIO.match(text, end)) and Decimal(ratio[1]):
         found.append(number / Decimal(ratio[1]))
     if _SIGN.search(_before(text, match.start())):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
+from smidgen.agent.ground import is_reading
 from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
@@ -68,6 +69,8 @@ def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
     for name, value in call.arguments.items():
         schema = properties.get(name, {})
         if value == schema.get("default", ...) or value in cast(list[Any], schema.get("enum", [])):
+            continue
+        if is_reading(value, name, schema, text):
             continue
         for leaf in _leaves(value):
             if isinstance(leaf, str):

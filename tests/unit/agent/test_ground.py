@@ -32,8 +32,10 @@ def test_percent_is_read_as_the_description_asks() -> None:
     rate = {**NUMBER, "description": "Rate as a decimal"}
     share = {**NUMBER, "description": "Share in percent"}
     narrowed = ground.narrowed(spec(["rate"], rate=rate, share=share), "at 5%")
-    assert set(enum_of(narrowed, "rate")) == {0.05}
-    assert set(enum_of(narrowed, "share")) == {5}
+    assert ground.as_asked(5, "rate", rate, "at 5%") == 0.05
+    assert ground.as_asked(0.05, "rate", rate, "at 5%") == 0.05
+    assert ground.as_asked(0.05, "share", share, "at 5%") == 5
+    assert set(enum_of(narrowed, "rate")) == set(enum_of(narrowed, "share")) == {0.05, 5}
     assert set(enum_of(ground.narrowed(spec(["rate"], rate=NUMBER), "at 5%"), "rate")) == {5, 0.05}
 
 
@@ -59,9 +61,9 @@ def test_numbers_within_lists_are_narrowed_too() -> None:
 def test_a_choice_that_the_request_names_becomes_required() -> None:
     kind = {"type": "string", "enum": ["sail", "motor"], "default": "sail"}
     tool = spec(["hours"], hours=NUMBER, kind=kind)
-    assert ground.mentioned(tool, "a motor boat") == ("kind",)
-    assert ground.mentioned(tool, "a sail boat") == ()
-    assert ground.with_required(tool, ("kind",)).parameters["required"] == ["hours", "kind"]
+    assert ground.mentioned(tool, "a motor boat") == {"kind": ["motor"]}
+    assert ground.mentioned(tool, "a sail boat") == {}
+    assert ground.with_spoken(tool, {"kind": ["motor"]}).parameters["required"] == ["hours", "kind"]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +111,79 @@ def test_words() -> None:
 
 def test_a_path_can_only_be_a_file_that_was_named() -> None:
     properties = {"path": {"type": "string"}, "content": {"type": "string"}}
-    tool = ToolSpec(name="write_file", description="", parameters={"type": "object", "properties": properties})
+    tool = ToolSpec(
+        name="write_file", description="", parameters={"type": "object", "properties": properties, "required": []}
+    )
     narrowed = ground.for_grammar(tool, "put it into list.txt or docs/plan.md")
     assert narrowed.parameters["properties"]["path"]["enum"] == ["list.txt", "docs/plan.md"]
     assert narrowed.parameters["properties"]["content"] == {"type": "string"}
     assert ground.for_grammar(tool, "put it into the list") == tool
+
+
+METRES = {"type": "number", "description": "The distance in meters."}
+
+
+@pytest.mark.parametrize(
+    ("description", "request_text", "value"),
+    [
+        ("The distance in meters.", "a way of 3 km", 3000),
+        ("Height in inches.", "she is 5ft 10in tall", 70),
+        ("Capacitance in farads", "100µF at most", 0.0001),
+        ("Duration in hours", "it takes 90 minutes", 1.5),
+        ("Weight in kg", "a bag of 500 g", 0.5),
+        ("The closing hour, in 24 hour format", "until 11 PM", 23),
+        ("The longitude of the place", "at 74.5° W", -74.5),
+        ("The end of the range", "from 0 to 2 pi", 6.2832),
+        ("Initial speed in m/s", "it starts from rest", 0),
+    ],
+)
+def test_an_amount_is_read_in_the_unit_and_notation_asked_for(
+    description: str, request_text: str, value: float
+) -> None:
+    schema = {"type": "number", "description": description}
+    offered = enum_of(ground.narrowed(spec(["amount"], amount=schema), request_text), "amount")
+    assert value in offered
+    assert {ground.as_asked(number, "amount", schema, request_text) for number in offered if number} <= {
+        value,
+        0.0,
+    } or value == 0
+    assert ground.is_reading(value, "amount", schema, request_text)
+
+
+@pytest.mark.parametrize("request_text", ["3 people", "3 in all", "3 meters", "3 kg", "3 km, or 3 in all"])
+def test_other_numbers_stay_as_they_are(request_text: str) -> None:
+    assert set(enum_of(ground.narrowed(spec(["way"], way=METRES), request_text), "way")) <= {3, 3000}
+    assert ground.as_asked(3, "way", METRES, request_text) == 3
+
+
+def test_a_number_said_once_is_not_used_for_two_arguments() -> None:
+    tool = spec(["hours"], hours=NUMBER, deposit=NUMBER)
+    call = ToolCall(name="rent_boat", arguments={"hours": 3, "deposit": 3})
+    assert ground.without_inventions(call, tool, "a boat for 3 hours")[1] == ("deposit",)
+    assert ground.without_inventions(call, tool, "a boat for 3 hours, deposit 3")[1] == ()
+
+
+def test_what_the_request_speaks_of_is_required() -> None:
+    tool = spec([], unit={"type": "string", "description": "default is cm"}, crew=FLAG, sails=FLAG)
+    assert ground.mentioned(tool, "a boat of 12 feet with a crew") == {"unit": ["feet"], "crew": [True]}
+    assert ground.mentioned(tool, "a boat of 12 cm for 3 people, no crew") == {}
+    required = ground.for_grammar(tool, "a boat of 12 feet with a crew").parameters
+    assert required["required"] == ["unit", "crew"]
+    assert required["properties"]["crew"]["enum"] == [True]
+
+
+@pytest.mark.parametrize("default", ["km/h", "kg/m³", "metric", "fahrenheit", "feet"])
+def test_a_unit_of_another_kind_says_nothing(default: str) -> None:
+    tool = spec([], unit={"type": "string", "default": default})
+    assert ground.mentioned(tool, "a boat of 12 feet") == {}
+
+
+def test_one_letter_behind_a_number_may_be_another_unit() -> None:
+    charge = {"type": "number", "description": "The charge in coulombs"}
+    assert 5 in enum_of(ground.narrowed(spec(["charge"], charge=charge), "a charge of 5C"), "charge")
+
+
+def test_a_number_that_nothing_else_takes_is_the_optional_one() -> None:
+    tool = spec(["hours"], hours=NUMBER, deposit=NUMBER)
+    assert ground.mentioned(tool, "a boat for 3 hours and 50 euros") == {"deposit": []}
+    assert ground.mentioned(tool, "a boat for 3 hours") == {}
