@@ -35,7 +35,7 @@ def match(request: str, tools: Sequence[ToolSpec], before: str = "") -> Choice |
     readings += in_english(text)
     for reading in dict.fromkeys(readings):
         calls = _understood(reading)
-        if calls and len(calls) <= MAX_CALLS and _offered(calls, tools):
+        if calls and len(calls) <= MAX_CALLS and _offered(calls, tools) and _accounts_for(calls, reading):
             told = " and ".join(dict.fromkeys(call.name for call in calls))
             return Choice(tool=calls[0].name, reason=f"plainly {told}", calls=tuple(calls), direct=True)
     return None
@@ -60,13 +60,26 @@ def _offered(calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> bool:
     return all(call.name in parameters and set(call.arguments) <= parameters[call.name] for call in calls)
 
 
+def _accounts_for(calls: Sequence[ToolCall], text: str) -> bool:
+    """Does every number in digits stand in some call? One that doesn't means that more was said than is understood."""
+    text = re.sub(r"(?:(?<=\s)|^)\(?\d\)(?=\s)", " ", text)
+    held = [digits for call in calls for value in call.arguments.values() for digits in _digits(str(value))]
+    return all(digits in held for digits in _digits(text))
+
+
+def _digits(text: str) -> list[str]:
+    return re.findall(r"\d+", re.sub(r"(?<=\d),(?=\d{3})", "", text))
+
+
 def _understood(text: str) -> list[ToolCall]:
     for whole in dict.fromkeys((text.rstrip("?!. "), clauses.bare(text))):
         expression = plain.arithmetic(whole)
         if expression is not None:
             return [ToolCall(name="calculator", arguments={"expression": expression})]
+    if clauses.is_taken_back(text):
+        return []
     told_in_words = problems.calls_of(text)
-    if told_in_words:
+    if told_in_words and clauses.questions(text) <= len(told_in_words):
         return told_in_words
     pieces = [clause for clause in clauses.strong(text) if not clauses.is_courtesy(clause)]
     told = [clause for clause in pieces if clauses.only_tells(clause)]
@@ -74,7 +87,7 @@ def _understood(text: str) -> list[ToolCall]:
     before = ""
     for clause in pieces:
         found = _clause(clause, [other for other in told if other != clause], before)
-        if not found and clause not in told:
+        if not found and (clause not in told or (calls and clauses.counts(clause) and not _uses(calls, clause))):
             return []
         calls += found
         before = clause if found else before
@@ -93,14 +106,22 @@ def _clause(clause: str, told: Sequence[str], before: str) -> list[ToolCall]:
         if found:
             calls += found
             asked = part
-        elif clauses.only_tells(part) or clauses.is_purpose(part):
+        elif (clauses.only_tells(part) or clauses.is_purpose(part)) and not (calls and clauses.counts(part)):
             known.append(part)
+        elif calls and clauses.counts(part) and part != parts[0]:
+            return whole if len(whole) > len(calls) else []  # or it says more than is understood
         elif clauses.is_request(part) and part != parts[0]:
             return []  # something else is wanted beside what the whole seems to say
         else:
             calls = []
             break
     return calls if len(calls) > len(whole) else whole
+
+
+def _uses(calls: Sequence[ToolCall], clause: str) -> bool:
+    """Does some call hold a date or a place of the clause?"""
+    held = {value for call in calls for value in call.arguments.values()}
+    return any(span.text in held for span in (*spans.dates(clause), *spans.zones(clause)))
 
 
 def _simple(clause: str, told: Sequence[str], before: str) -> list[ToolCall]:

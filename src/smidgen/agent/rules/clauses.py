@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+from smidgen.agent.numbers import has_number
+from smidgen.agent.rules.spans import dates, durations
+
 _STRONG = re.compile(
-    r"(?:(?<=[.!?;])\s+|\s*\n+\s*|(?:^|(?<=[\s,:]))\(?\d\)\s+|,?\s+(?:and\s+)?then\s+|,?\s+and\s+also\s+)(?=\S)",
+    r"(?:(?<=[.!?;])\s+|(?<=[a-z]:)\s+(?=(?:what|which|when|how|is|give|show|tell)\b)|\s*\n+\s*|(?:^|(?<=[\s,:]))\(?\d\)\s+|,?\s+(?:and\s+)?then\s+|,?\s+and\s+also\s+)(?=\S)",
     re.IGNORECASE,
 )
 _WEAK = re.compile(r"(?:,\s+(?:and\s+)?(?:also\s+)?|\s+and\s+(?:also\s+)?|\s+&\s+)(?=\S)", re.IGNORECASE)
@@ -31,6 +34,7 @@ _ASKS = re.compile(
     r"|am|isn['’]t|aren['’]t)\b",
     re.IGNORECASE,
 )
+_WH = re.compile(r"^(?:what|which|who|where|when|why|how)\b", re.IGNORECASE)
 _TELLS = re.compile(
     r"^(?:(?:i|i['’]m|i['’]ve|we|we['’]re|my|our|it|it['’]s|he|she|they|the|this|that|there|a|an|his|her|their|one|\d+)\b|if\s+i\b|if\s+we\b)",
     re.IGNORECASE,
@@ -79,6 +83,25 @@ def is_purpose(text: str) -> bool:
     """What the answer is wanted for: "I need it for a form", "I want to know what it says"."""
     return (
         re.match(r"(?:i|we)\s+(?:just\s+|only\s+)?(?:need|want)\b.*\b(?:it|that|them)\b", text.strip(), re.IGNORECASE)
+        is not None
+    )
+
+
+def questions(text: str) -> int:
+    """How many of its clauses begin as a question or a command does."""
+    parts = [part for clause in strong(text) for part in weak(clause)]
+    return sum(bool(_WH.match(bare(part)) or _COMMANDS.match(bare(part))) for part in parts)
+
+
+def counts(text: str) -> bool:
+    """Does it hold a number, a date or a length of time?"""
+    return bool(has_number(text) or dates(text) or durations(text))
+
+
+def is_taken_back(text: str) -> bool:
+    """Does it correct itself on the way: "for Monday, I mean Tuesday"?"""
+    return (
+        re.search(r"\b(?:i\s+mean|i\s+meant|no\s+wait|wait,?\s+no|scratch\s+that|or\s+rather)\b", text, re.IGNORECASE)
         is not None
     )
 

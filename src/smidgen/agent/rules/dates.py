@@ -18,7 +18,7 @@ _IS_A_DAY = re.compile(
 )
 _COUNT = re.compile(
     r"\bhow\s+(?:many\s+days|long|far\s+(?:apart|away))\b|\bhow\s+old\b.*\bdays\b|\bdays\s+(?:from|between|until|till|to|since)\b"
-    r"|\b(?:number|count)\s+of\s+days\b|\bdays\s+(?:is|are)\s+(?:that|it|there)\b",
+    r"|\b(?:number|count)\s+of\s+days\b|^days\s+(?:left|to\s+go)\b|\bdays\s+(?:is|are)\s+(?:that|it|there)\b",
     re.IGNORECASE,
 )
 _UNTIL = re.compile(r"\b(?:until|till|til|before|to\s+go|left|away)\b|\bto$", re.IGNORECASE)
@@ -95,7 +95,7 @@ def _days_between(clause: str, earlier: Sequence[Span]) -> list[ToolCall]:
         return []
     if _SINCE.search(clause):
         return [_between(known[0].text, "today")]
-    if spans and _UNTIL.search(clause[: spans[0].start]):
+    if (spans and _UNTIL.search(clause[: spans[0].start])) or re.search(r"\b(?:left|to\s+go|remain)\b", clause):
         return [_between("today", known[0].text)]
     return []
 
@@ -110,18 +110,20 @@ def _which_date(clause: str, earlier: Sequence[Span]) -> list[ToolCall]:
     if beside and len(spans) == 1 and re.match(r"(?:what|which)\b", clause, re.IGNORECASE) and not durations(clause):
         return [_add(spans[0].text, -1 if beside["side"].lower() == "before" else 1, "days")]
     spread = durations(clause)
-    if len(spread) != 1 or not _WHICH_DATE.search(clause):
+    if not spread or not _WHICH_DATE.search(clause):
         return []
     if re.search(r"\b(?:how\s+many|how\s+long|how\s+old|how\s+much)\b", clause, re.IGNORECASE):
         return []
-    (duration,) = spread
     if re.search(r"\b(?:valid|lasts?|takes?|long)\b", clause, re.IGNORECASE) and not spans and len(earlier) != 1:
         return []
-    start = _start_of(clause, spans, earlier, duration)
-    if start is None:
-        return []
-    sign = -1 if _BACK.search(clause[duration.end :][:12]) else 1
-    return [_add(start, sign * count, duration.unit) for count in duration.counts]
+    calls: list[ToolCall] = []
+    for duration in spread:
+        start = _start_of(clause, spans, earlier, duration)
+        if start is None:
+            return []
+        sign = -1 if _BACK.search(clause[duration.end :][:12]) else 1
+        calls += [_add(start, sign * count, duration.unit) for count in duration.counts]
+    return calls
 
 
 def _start_of(clause: str, spans: Sequence[Span], earlier: Sequence[Span], duration: Duration) -> str | None:

@@ -41,16 +41,19 @@ _SHARED = re.compile(
     r"\b(?:each|per\s+(?:person|head)|split|share[sd]?|everyone|everybody|apiece|divide[sd]?)\b", re.IGNORECASE
 )
 _CHANGE = re.compile(rf"\bfrom\s+[$€£]?(?P<old>{NUMBER})\s*\w*\s+to\s+[$€£]?(?P<new>{NUMBER})(?![\w%])", re.IGNORECASE)
+_OUT_OF = re.compile(
+    rf"(?<![\w.,])(?P<part>{NUMBER})\s+(?:out\s+)?of\s+(?:the\s+)?(?P<whole>{NUMBER})(?![\w.,]\d)", re.IGNORECASE
+)
 _PIECES = re.compile(
     rf"(?<![\w.,$€£])(?P<count>{NUMBER})\s+(?P<noun>[a-z]+)\s+(?:cost|costs|are|were|for|come\s+to|go\s+for|sell\s+for)\s+[$€£]?(?P<price>{NUMBER})",
     re.IGNORECASE,
 )
 _EACH_PERIOD = re.compile(
-    rf"[$€£]?(?P<amount>{NUMBER})\s*(?:euros?|dollars?|pounds?|bucks|pages?|€|\$|£)?\s+(?:an?|per|each|every)\s+(?P<unit>day|week|month|year)\b",
+    rf"[$€£]?(?P<amount>{NUMBER})\s*(?:[a-z]+|€|\$|£)?\s+(?:an?|per|each|every)\s+(?P<unit>hour|night|day|week|month|year)\b",
     re.IGNORECASE,
 )
 _SPAN = re.compile(
-    r"\b(?P<count>\d+|[a-z]+)(?P<half>\s+and\s+a\s+half)?\s+(?P<unit>day|week|month|year)s?(?P<half2>\s+and\s+a\s+half)?\b",
+    r"\b(?P<count>\d+|[a-z]+)(?P<half>\s+and\s+a\s+half)?\s+(?P<unit>hour|night|day|week|month|year)s?(?P<half2>\s+and\s+a\s+half)?\b",
     re.IGNORECASE,
 )
 _SIDES = re.compile(
@@ -214,6 +217,14 @@ def _consumption(text: str) -> list[str]:
     return [f"{used[0].number} / {far[0].number} * 100"]
 
 
+def _out_of(text: str) -> list[str]:
+    found = _OUT_OF.search(text)
+    asked = re.search(r"\b(?:per\s?cent|percentage)\b|%", text, re.IGNORECASE)
+    if found is None or not asked or _PERCENT.search(text) or len(_numbers(text)) != 2:
+        return []
+    return [f"{found['part']} / {found['whole']} in %"]
+
+
 FORMS: tuple[Callable[[str], list[str]], ...] = (
-    _consumption, _repeated, _conversions, _percentages, _change, _share, _by_the_piece, _over_time, _area,
+    _consumption, _repeated, _conversions, _percentages, _change, _out_of, _share, _by_the_piece, _over_time, _area,
 )  # fmt: skip
