@@ -145,6 +145,11 @@ class Chooser:
         names = tuple(tool.name for tool in tools)
         return Choice(tool=names[best], reason=f"a further call, of {names[best]}", shortlist=names)
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Tools that a part of the request is about; without an embedder, all that are offered."""
+        return self._relevance.about if self._relevance else tuple(tool.name for tool in self._offered)
+
     def _similar(self) -> dict[str, float]:
         if self._relevance is None:
             return {}

@@ -250,7 +250,9 @@ class Performer:
         draft: ToolCall | None = parsed.calls[0]
         if grounds:
             draft, _ = ground.without_inventions(draft, spec, said)
-        if self.state.accepted and not several.adds_something(draft, self.state.accepted, self._request or ""):
+        if self.state.accepted and not several.adds_something(
+            draft, self.state.accepted, self._request or "", self._chooser.about
+        ):
             draft = several.siblings(draft, self.state.accepted, self._request or "")
         self._change(draft=draft, verdict=None, complete=draft is None)
 

@@ -80,11 +80,12 @@ def log_odds(left: Leftover, likelihood: float, more: More) -> float:
     )
 
 
-def adds_something(call: ToolCall, before: Sequence[ToolCall], request: str) -> bool:
-    """Is it another call than those before, and does it hold something of the request that they don't?"""
+def adds_something(call: ToolCall, before: Sequence[ToolCall], request: str, about: Sequence[str] = ()) -> bool:
+    """Is it another call than those before, and does it hold something of the request that they don't, or is its tool
+    one that a part of the request is about?"""
     if any(call.name == other.name and call.arguments == other.arguments for other in before):
         return False
-    if all(call.name != other.name for other in before):
+    if call.name in about and all(call.name != other.name for other in before):
         return True
     now, then = leftover(request, [*before, call]), leftover(request, before)
     return (now.numbers, now.names, now.listed) != (then.numbers, then.names, then.listed)
@@ -120,7 +121,10 @@ def _listed_with(value: str | int | float, request: str) -> list[str | int | flo
         found: list[str | int | float] = []
         end = at + len(value)
         while at >= 0 and len(found) < MAX_LISTED and (following := _NEXT.match(request, end)):
-            found.append(following["item"].rstrip(".'’"))
+            item = following["item"].rstrip(".'’")
+            if value[:1].isupper() and not item[:1].isupper():
+                break  # after a name, what is no name is no member of its list
+            found.append(item)
             end = following.end()
         return found
     for series in _NUMBERS.finditer(request):

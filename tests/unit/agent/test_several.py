@@ -49,7 +49,14 @@ def test_the_same_again_adds_nothing() -> None:
     assert not adds_something(call(to="Rome"), [rome], request)
     assert not adds_something(call(to="Paris"), [rome], request)
     assert adds_something(call(to="Oslo"), [rome], request)
-    assert adds_something(call("hotel", to="Rome"), [rome], request)
+    assert adds_something(call("hotel", to="Rome"), [rome], request, about=("plan", "hotel"))
+    assert not adds_something(call("weather", to="Rome"), [rome], request, about=("plan", "hotel"))
+
+
+def test_after_a_name_the_list_ends_where_no_name_follows() -> None:
+    made = call(city="Lima")
+    assert siblings(made, [made], "for Lima, and their weather") is None
+    assert siblings(made, [made], "for Lima and Rome, and their weather") == call(city="Rome")
 
 
 def test_what_a_list_gives_is_called_one_by_one() -> None:
