@@ -40,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     gpu: "auto" uses a GPU if the installed native library can; "off" never.
     layout: "auto" opens a copy of a model file with weights that this processor multiplies faster, if there is room for
         one; "file" always opens the file itself.
+    tuned: "on" runs a model with the profile that `smidgen tune` stored for its file; "off" with the hand-written one.
     workspace: folder that file tools may touch; empty means the current folder.
     timeout_s: for one answer; 0 means no limit.
     max_tokens: new tokens per answer.
@@ -54,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     context: int = 0
     gpu: Literal["auto", "off"] = "auto"
     layout: Literal["auto", "file"] = "auto"
+    tuned: Literal["on", "off"] = "on"
     workspace: str = ""
     timeout_s: float = 120.0
     max_tokens: int = 512

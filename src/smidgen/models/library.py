@@ -324,10 +324,15 @@ class Library:
                     self.store.drop_partials(wanted.key)
                     return size
             path = local_path(wanted)
-            if path is not None and path.is_file() and (freed := self.store.drop_layouts(self.store.known_hash(path))):
+            if path is not None and path.is_file() and (freed := self._drop_made_of(path)):
                 return freed
             raise UnknownModel(f"{wanted.name} is not on this computer.", near=[])
         raise self._unknown(name)
+
+    def _drop_made_of(self, path: Path) -> int:
+        """Of a file that is used in place: its copies, and what was measured of it. The bytes freed."""
+        sha256 = self.store.known_hash(path)
+        return self.store.drop_layouts(sha256) + self.store.drop_profile(sha256)
 
     def default(self) -> str:
         """The spec used when the user names no model."""

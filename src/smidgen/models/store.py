@@ -3,6 +3,7 @@
 blobs/<sha256>.gguf        whole, checked files
 layouts/<sha256>-<n>.gguf  their copies in another layout (copies.py), in the n-th version of it; made again if need be
 records/<name>.json        what a name stands for
+profiles/<sha256>.json     what was measured of a file: how it is best run (tuned.py)
 partial/<key>/             unfinished downloads, one folder per source inside
 locks/                     one lock per model being pulled
 settings.json              default model, accepted terms
@@ -169,7 +170,7 @@ class Store:
         blob = self.blob(sha256)
         if any(record.sha256 == sha256 for record in self.records()):
             return 0
-        freed = _unlink(*self._layouts(sha256))
+        freed = _unlink(*self._layouts(sha256), *self._profiles(sha256))
         return freed + (_unlink(blob) if blob.exists() else 0)
 
     def drop_blob(self, sha256: str) -> None:
@@ -177,6 +178,25 @@ class Store:
         with writing(self.root):
             _unlink(*self._layouts(sha256))
             self.blob(sha256).unlink(missing_ok=True)
+
+    # --- what was measured of a file ----------------------------------------------------------------------------------
+
+    def profile(self, sha256: str) -> Path:
+        """Where the profile that was tuned for the file with this hash is, or would be."""
+        return self.root / "profiles" / f"{sha256}.json"
+
+    def write_profile(self, sha256: str, data: bytes) -> None:
+        with writing(self.root):
+            write_atomically(self.profile(sha256), data)
+
+    def drop_profile(self, sha256: str) -> int:
+        """Returns the bytes freed, 0 if there was none."""
+        with writing(self.root):
+            return _unlink(*self._profiles(sha256))
+
+    def _profiles(self, sha256: str) -> list[Path]:
+        path = self.profile(sha256)
+        return [path] if sha256 and path.is_file() else []
 
     # --- copies in another layout -----------------------------------------------------------------------------------
 

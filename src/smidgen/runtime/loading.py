@@ -255,9 +255,10 @@ def prepared(
     """Facts, profile, template and plan of a file on this computer. Raises InvalidModelFile, OutOfMemory.
 
     budget: bytes for all models together, given those that are available now; by default `memory_budget`. copied: gives
-    the copy in another layout that is worth opening instead; by default the file itself is opened.
+    the copy in another layout that is worth opening instead; by default the file itself is opened. A tuned profile
+    that can't be used is told, and the family's is taken.
     """
-    from smidgen.models import gguf
+    from smidgen.models import gguf, tuned
     from smidgen.models.detect import detect
     from smidgen.models.fit import Fit, choose, with_copy
     from smidgen.models.hardware import probe
@@ -268,6 +269,9 @@ def prepared(
     header = gguf.read(file.path)
     facts = detect(header)
     profile = profile_for(facts)
+    unread: tuple[Notice, ...] = ()
+    if config.tuned == "on":
+        profile, unread = tuned.applied(profile, library_of(config).store, file.sha256)
     template = ChatTemplate(
         facts.template,
         bos=facts.bos.text if facts.bos else "",
@@ -283,6 +287,7 @@ def prepared(
     else:
         budget_bytes = budget(hardware.available_bytes)
     fit = choose(facts, header, hardware, wanted_context=config.context or None, budget_bytes=budget_bytes, gpu=gpu)
+    notices = (*unread, *notices)
     if profile.is_base:
         told = f"{file.name} is a base model: it continues text, and was not taught to answer or to use tools."
         notices = (*notices, Notice(code="base_model", message=told))
@@ -360,9 +365,11 @@ def lay_out(file: ModelFile, config: Config, library: Library, progress: OnProgr
 
 def describe(file: ModelFile, config: Config) -> dict[str, Any]:
     """What a model is and how it would be opened here, for people. Raises InvalidModelFile, OutOfMemory."""
+    from smidgen.models import tuned
     from smidgen.runtime.layout import present
 
     store = library_of(config).store
+    profile = tuned.find(store, file.sha256)[0] if config.tuned == "on" else None
     known, plan = prepared(file, config, copied=lambda relayout: present(store, file, relayout))
     facts = known.facts
     kind = "embeddings" if facts.is_embedding else "chat" if facts.is_chat else "base model: continues text"
@@ -381,6 +388,7 @@ def describe(file: ModelFile, config: Config) -> dict[str, Any]:
         "trained_context": facts.trained_context,
         "fills_in_the_middle": facts.fim is not None,
         "dialect": known.profile.dialect,
+        "profile": tuned.told(profile) if profile else "written by hand for the family",
         "context": plan.options.context,
         "threads": plan.options.threads,
         "layout": "copy" if plan.plain else "file",
