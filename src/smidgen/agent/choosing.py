@@ -67,7 +67,10 @@ class Chooser:
                 sorted_to = await self._sorted(self._offered)
                 chance = sorted_to.tools[sorted_to.best]
             else:
-                chance = 1 / (1 + math.exp(-near.log_odds))
+                odds = near.log_odds
+                if use.gate.likelihood:
+                    odds += use.gate.likelihood * await self._begins(near)
+                chance = 1 / (1 + math.exp(-odds))
             if chance < route.THRESHOLD:
                 return Choice(tool="", reason=f"no tool is near enough ({chance:.0%})", probability=1 - chance)
         tools = [tool for tool in self._offered if not (simplified and tool.name in failed)]
@@ -113,6 +116,14 @@ class Chooser:
                 gate = self._asking.model.profile.tool_use.gate
                 self._relevance = relevance.relevance(self._request, self._offered, vectors, gate)
         return self._relevance
+
+    async def _begins(self, near: Relevance) -> float:
+        """The model's log-probability of beginning a call of one of the nearest tools."""
+        dialect, use = self._asking.dialect, self._asking.model.profile.tool_use
+        tools = relevance.shortlist(self._offered, near.similarities, use.shortlist, use.order)
+        messages = prompts.call_messages(self._history, tools, dialect)
+        leads = tuple(lead(dialect, tool.name) for tool in tools)
+        return either(await self._asking.score(messages, leads, against_all=True))
 
     async def _likelihoods(self, tools: Sequence[ToolSpec]) -> tuple[float, ...]:
         if len(tools) == 1:

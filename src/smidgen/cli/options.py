@@ -31,6 +31,11 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="catalogue name, path of a GGUF file, or hf:owner/repo/file")
+    add_loading(parser)
+
+
+def add_loading(parser: argparse.ArgumentParser) -> None:
+    """How the model is opened."""
     parser.add_argument("--context", type=whole, metavar="TOKENS", help="for prompt and answer together")
     parser.add_argument("--threads", type=whole, metavar="N", help="for the model (default: physical cores)")
     parser.add_argument("--accept-license", action="store_true", help="accept the model's licence terms")

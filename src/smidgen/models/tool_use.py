@@ -16,11 +16,13 @@ Order = Literal["offered", "nearest_first", "nearest_last"]
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a request wants a tool at all: log-odds = intercept + similarity * s - missing * m, where s is the cosine
     of the request, or of the part of it that is nearest, and the nearest tool, and m how many numbers this tool
-    requires that nobody said."""
+    requires that nobody said. likelihood: weight of the model's own log-probability of beginning a call, which is not
+    asked for at 0."""
 
     intercept: float = -6.1
     similarity: float = 18.0
     missing: float = 2.75
+    likelihood: float = 0.0
 
 
 class More(msgspec.Struct, frozen=True, kw_only=True):
