@@ -8,9 +8,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from smidgen.eval.intervals import mcnemar
+
 C = TypeVar("C")
-BETTER = 1.28
-"""Standard errors by which one must be ahead to be better: a tenth of equals would seem so."""
+CHANCE = 0.1
+"""How often equals may differ as much as where one counts as better."""
 TIE = 1.0
 """Standard errors by which a quicker one may be behind."""
 QUICKER = 0.9
@@ -92,5 +94,5 @@ def replaces(new: Sequence[Outcome], old: Sequence[Outcome], *, quicker: bool = 
 
 
 def is_better(gained: int, lost: int) -> bool:
-    """Of what only one of two ways got right: did the first gain more than noise? (McNemar's statistic, one-sided.)"""
-    return gained - lost > BETTER * math.sqrt(gained + lost)
+    """Of what only one of two ways got right: did the first gain more than noise? McNemar's exact test, one-sided."""
+    return gained > lost and mcnemar(gained, lost) <= 2 * CHANCE

@@ -79,6 +79,10 @@ async def calibrate(runtime: Runtime, most: int | None = None, report: Report = 
     Raises UnsupportedByModel for a sentence embedder, and what the library and the engines raise. Stores nothing.
     """
     started = time.monotonic()
+
+    def told(line: str) -> None:
+        report(f"{time.monotonic() - started:4.0f} s  {line}")
+
     suite = Tasks.shipped(SUITE)
     tasks = sample(suite, most)
     file = await asyncio.to_thread(library_of(runtime.config).resolve, runtime.model_name)
@@ -91,13 +95,13 @@ async def calibrate(runtime: Runtime, most: int | None = None, report: Report = 
         embedder = await runtime.lease_embedder(stack)
         before = manner_of(lease.model)
         collector = Collector(lease.model, embedder)
-        after, decisions = await _decided(collector, tasks, before, report)
+        after, decisions = await _decided(collector, tasks, before, told)
         scored = await score(lease.model, embedder, before, suite, tasks.held_back)
-        report(f"held back, before: {scored.total} of {scored.n}")
+        told(f"held back, before: {scored.total} of {scored.n}")
         rescored = scored
         if after != before:
             rescored = await score(lease.model, embedder, after, suite, tasks.held_back)
-            report(f"held back, after: {rescored.total} of {rescored.n}")
+            told(f"held back, after: {rescored.total} of {rescored.n}")
     return Calibrated(
         file=file,
         before=before,
