@@ -54,6 +54,7 @@ async def test_calls_likelihoods_and_scores_of_a_real_model(
         short = collector.short(crowd, 2, "nearest_first")
         assert [tool.name for tool in short] == sorted(near, key=lambda name: -near[name])[:2]
         told = await collector.told("python_call", crowd, short, begins=True, calls=calls_of(case.task.expect))
+        assert told is not None
         assert sum(math.exp(value) for value in told.said) == pytest.approx(1.0, abs=1e-3)
         assert len(told.further) == len(case.task.expect)
         assert all(value < 0 for value in (told.begins, *told.further))

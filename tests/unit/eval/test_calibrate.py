@@ -15,9 +15,11 @@ from smidgen.eval.calibrate.fit import Examples
 from smidgen.eval.calibrate.sample import OFFERED, Case, Sample, calls_of, crowded, mixed, sample
 from smidgen.eval.calibrate.score import Manner, Score
 from smidgen.eval.calibrate.tune import Calibrated
+from smidgen.eval.evaluation import _as_data
 from smidgen.eval.tasks.checker import check
 from smidgen.eval.tasks.suite import Tasks
 from smidgen.models.library import ModelFile
+from smidgen.models.profiles import PROFILES
 from smidgen.models.tool_use import Gate, More, ToolUse
 
 
@@ -198,3 +200,10 @@ def test_what_makes_held_back_tasks_worse_by_more_than_noise_is_told() -> None:
     assert report.is_worse(calibrated("11111111", "00001111"))
     assert not report.is_worse(calibrated("11110000", "01110000"))
     assert not report.is_worse(calibrated("0000", "1111"))
+
+
+def test_results_of_an_evaluation_are_kept_apart_by_what_is_tuned() -> None:
+    row = PROFILES["qwen2.5-coder"]
+    tuned = msgspec.structs.replace(row, tool_use=ToolUse(gate=Gate(missing=2.0)))
+    assert _as_data(row) != _as_data(tuned)
+    assert _as_data(tuned)["tool_use"]["gate"]["missing"] == 2.0

@@ -11,7 +11,7 @@ from smidgen.agent import several
 from smidgen.agent.ground import numbers_missing
 from smidgen.agent.several import Leftover
 from smidgen.eval.calibrate import fit as fitting
-from smidgen.eval.calibrate.collect import Collector, Told, together
+from smidgen.eval.calibrate.collect import CALL_TOKENS, Collector, Told, together
 from smidgen.eval.calibrate.fit import Examples
 from smidgen.eval.calibrate.race import Entry, Outcome, is_better, race
 from smidgen.eval.calibrate.sample import Case, Sample, calls_of
@@ -247,6 +247,8 @@ def _chosen_and_filled(
     async def work() -> Outcome:
         shown = collector.short(case, most, order)
         said = await collector.told(dialect, case, shown)
+        if said is None:
+            return Outcome(right=False, cost=CALL_TOKENS)
         similar = collector.similar(case)
         scores = {name: value + use.choice * similar[name] for name, value in zip(said.names, said.said, strict=True)}
         best = max(scores, key=lambda name: scores[name])

@@ -115,8 +115,16 @@ class Collector:
 
     async def told(
         self, name: str, case: Case, shown: Sequence[ToolSpec], *, begins: bool = False, calls: Sequence[ToolCall] = ()
+    ) -> Told | None:
+        """What the model says of the tools shown; None where they don't fit into its context."""
+        try:
+            return await self._told(name, case, shown, begins, calls)
+        except InvalidRequest:
+            return None
+
+    async def _told(
+        self, name: str, case: Case, shown: Sequence[ToolSpec], begins: bool, calls: Sequence[ToolCall]
     ) -> Told:
-        """What the model says of the tools shown. Raises InvalidRequest where they don't fit into its context."""
         dialect = dialect_of(name)
         prompt = self._prompt(dialect, case, shown)
         leads = tuple(lead(dialect, tool.name) for tool in shown)

@@ -17,9 +17,9 @@ TIE = 1.0
 """Standard errors by which a quicker one may be behind."""
 QUICKER = 0.9
 """Share of the cost from which one is quicker."""
-PROMPT_SHARE = 0.125
-"""What a token of the prompt costs beside a new one: on processors, prefill is about eight times as fast (in a batch of
-four less so). Tokens are counted rather than seconds: they are the same in every run."""
+PROMPT_SHARE = 0.2
+"""What a token of the prompt costs beside a new one: on two cores, Qwen2.5-Coder-0.5B reads 230 and writes 46 in a
+second (docs/performance.md). Tokens are counted rather than seconds: they are the same in every run."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

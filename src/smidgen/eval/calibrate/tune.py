@@ -146,27 +146,27 @@ async def _decided(
 
 CROWDS = 30
 """Tasks on which one of eight tools is chosen."""
-SINGLES = 15
-"""Tasks with one call that are asked for a further one, beside all with several."""
+SINGLES, NONES = 10, 20
+"""Tasks with one call, and with none, that are asked about beginning one, beside all with several."""
 
 
 async def _told(collector: Collector, dialect: str, tasks: Sample, use: ToolUse, report: Report) -> dict[str, Told]:
     """By task: whether the model would begin a call, and another one after each that is asked for."""
-    cases = (*tasks.several, *tasks.single[:SINGLES], *tasks.none)
+    cases = (*tasks.several, *tasks.single[:SINGLES], *tasks.none[:NONES])
 
-    def one(case: Case) -> Callable[[], Awaitable[Told]]:
+    def one(case: Case) -> Callable[[], Awaitable[Told | None]]:
         shown = collector.short(case, use.shortlist, use.order)
         return lambda: collector.told(dialect, case, shown, begins=True, calls=calls_of(case.task.expect))
 
     found = await together([one(case) for case in cases])
     report(f"likelihoods of calls: {len(cases)} tasks")
-    return {case.task.id: told for case, told in zip(cases, found, strict=True)}
+    return {case.task.id: told for case, told in zip(cases, found, strict=True) if told is not None}
 
 
 async def _chosen(
     collector: Collector, dialect: str, crowds: Sequence[Case], use: ToolUse, report: Report
 ) -> list[Chosen]:
-    def one(case: Case) -> Callable[[], Awaitable[Told]]:
+    def one(case: Case) -> Callable[[], Awaitable[Told | None]]:
         shown = collector.short(case, use.shortlist, use.order)
         return lambda: collector.told(dialect, case, shown)
 
@@ -179,6 +179,7 @@ async def _chosen(
             right=case.names,
         )
         for case, told in zip(crowds, found, strict=True)
+        if told is not None
     ]
 
 
