@@ -141,6 +141,6 @@ def test_two_models_are_compared_in_a_table(
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()] == ["right,", "one", "two"]
     assert "one: its own manner is better than that of two" in err
-    assert "two: its own manner is no different" in err
+    assert "two: its own manner is as good as" in err
     assert main(["tune", "one", "--compare", "two", "--json", "-q"]) == 0
     assert json.loads(capsys.readouterr().out)["right"] == [[8, 0], [0, 0]]

@@ -75,12 +75,12 @@ def crossed_verdicts(found: Crossed) -> list[str]:
         for j, other in enumerate(found.models):
             if i != j:
                 gained, lost = found.scores[i][i].against(found.scores[i][j])
-                verdict = (
-                    "better" if is_better(gained, lost) else "worse" if is_better(lost, gained) else "no different"
-                )
+                verdict = "as good as, within the noise,"
+                if is_better(gained, lost) or is_better(lost, gained):
+                    verdict = "better than" if gained > lost else "worse than"
                 told.append(
-                    f"{model}: its own manner is {verdict} than that of {other}, within the noise: "
-                    f"{gained} tasks only right in its own, {lost} only in the other"
+                    f"{model}: its own manner is {verdict} that of {other}: {gained} tasks were right only in its own, "
+                    f"{lost} only in the other"
                 )
     return told
 

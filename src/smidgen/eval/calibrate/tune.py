@@ -204,9 +204,11 @@ async def cross(config: Config, specs: Sequence[str], most: int | None, report: 
         manners = [manner_of(model) for model in models]
         rows: list[tuple[Score, ...]] = []
         for model in models:
-            row: list[Score] = []
+            found: dict[bytes, Score] = {}
             for other, manner in zip(models, manners, strict=True):
-                row.append(await score(model, embedder, manner, suite, items))
-                report(f"{model.name} in the manner of {other.name}: {row[-1].total} of {row[-1].n}")
-            rows.append(tuple(row))
+                key = msgspec.json.encode(manner)
+                if key not in found:
+                    found[key] = await score(model, embedder, manner, suite, items)
+                report(f"{model.name} in the manner of {other.name}: {found[key].total} of {found[key].n}")
+            rows.append(tuple(found[msgspec.json.encode(manner)] for manner in manners))
     return Crossed(models=tuple(model.name for model in models), manners=tuple(manners), scores=tuple(rows))
