@@ -1,8 +1,7 @@
-"""Grounding: what a call's values may be, from what the request says.
+"""Grounding before a call is written: what its values may be, from what the request says.
 
-Before writing, the grammar of a numeric argument is narrowed to the numbers that were said; after writing, optional
-arguments that nothing speaks for are left out. Evidence is weighed, not matched: a yes is implied by words about it, a
-choice by any word of it, and a value that is the default anyway does no harm.
+The grammar of a number is narrowed to those that were said, in every reading that the parameter allows, that of a path
+to the files that were named; what the request plainly speaks of is required. What is done afterwards: settle.py.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from smidgen.agent.numbers import PI, Said, said_numbers
 from smidgen.agent.rules.spans import files
 from smidgen.agent.words import choices_of, holds, stems
 from smidgen.dialects.convert import convert, types_of
-from smidgen.messages import JsonSchema, ToolCall, ToolSpec
+from smidgen.messages import JsonSchema, ToolSpec
 
 _DEFAULT = re.compile(
     r"\bdefaults?\s*(?:value\s*)?(?:is|are|to|of|=|:)?\s*(?:set to\s*)?"
@@ -61,9 +60,6 @@ def numbers_missing(request: str, spec: ToolSpec) -> int:
 def for_grammar(spec: ToolSpec, said: str) -> ToolSpec:
     """The tool as the grammar of its call shall have it, given what was said."""
     return with_spoken(named(narrowed(spec, said), said), mentioned(spec, said))
-
-
-# --- before writing ---------------------------------------------------------------------------------------------------
 
 
 def narrowed(spec: ToolSpec, request: str) -> ToolSpec:
@@ -194,116 +190,3 @@ def with_spoken(spec: ToolSpec, spoken: Mapping[str, Sequence[Any]]) -> ToolSpec
         for name, schema in properties_of(spec).items()
     }
     return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties, "required": ordered})
-
-
-# --- after writing ----------------------------------------------------------------------------------------------------
-
-
-def without_inventions(call: ToolCall, spec: ToolSpec, request: str) -> tuple[ToolCall, tuple[str, ...]]:
-    """The call without optional arguments that nothing in the request speaks for, and their names."""
-    required = set(required_of(spec))
-    taken = [value for name, value in call.arguments.items() if name in required]
-    dropped = tuple(
-        name
-        for name, value in call.arguments.items()
-        if name not in required
-        and name in properties_of(spec)
-        and (not _spoken_for(name, value, spec, request) or _is_taken(name, value, taken, spec, request))
-    )
-    kept = {
-        name: _pruned(as_asked(value, name, properties_of(spec).get(name, {}), request), request)
-        for name, value in call.arguments.items()
-        if name not in dropped
-    }
-    return msgspec.structs.replace(call, arguments=kept), dropped
-
-
-def as_asked(value: Any, name: str, schema: JsonSchema, text: str) -> Any:
-    """A number as the parameter asks for it, where it was copied as the text has it: 5 of "5ft 10in" as 70 inches. In
-    lists too. Where the text has the number twice, and only one of them is read otherwise, it stays."""
-    about = f"{name} {schema.get('description', '')}"
-    return _as_asked(value, "integer" in types_of(schema), about, text)
-
-
-def _as_asked(value: Any, whole: bool, about: str, text: str) -> Any:
-    if isinstance(value, list):
-        return [_as_asked(item, False, about, text) for item in cast(list[Any], value)]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    read = [fitting(said, text, about) for said in said_numbers(text) if _equal(said.readings, value)]
-    if not read or any(_equal(readings, value) for readings in read) or len(set(read)) > 1 or len(read[0]) != 1:
-        return value
-    (wanted,) = read[0]
-    return int(wanted) if wanted == wanted.to_integral_value() and (whole or isinstance(value, int)) else float(wanted)
-
-
-def _equal(readings: Sequence[Decimal], value: float) -> bool:
-    return any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in readings)
-
-
-def _is_taken(name: str, value: Any, taken: Sequence[Any], spec: ToolSpec, request: str) -> bool:
-    """Is it a number that was said once and that a required argument has already? It can't be meant for both, unless
-    the request speaks of this one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in taken:
-        return False
-    times = sum(any(float(reading) == value for reading in number.readings) for number in said_numbers(request))
-    own = stems(name) - stems(spec.name)
-    return times < 2 and not own & stems(request)
-
-
-def _pruned(value: Any, request: str) -> Any:
-    """A list of texts without repetitions and without those that nobody said, if any was said."""
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in cast(list[Any], value)):
-        return cast(Any, value)
-    items = list(dict.fromkeys(cast(list[str], value)))
-    return [item for item in items if is_said(item, request)] or items
-
-
-def _spoken_for(name: str, value: Any, spec: ToolSpec, request: str) -> bool:
-    schema = properties_of(spec)[name]
-    if is_said(value, request) or is_reading(value, name, schema, request):
-        return True
-    if value == default_of(schema):
-        return False
-    words = stems(request)
-    about = stems(name) - stems(spec.name)
-    if isinstance(value, bool) or not choices_of(schema):
-        return bool(about & words)
-    return bool(about & words) or any(stems(choice) & words for choice in choices_of(schema) if choice == value)
-
-
-def is_reading(value: Any, name: str, schema: JsonSchema, text: str) -> bool:
-    """Is it a number that was said, in the unit or the notation that the parameter asks for?"""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    about = f"{name} {schema.get('description', '')}"
-    return any(_equal(fitting(number, text, about), value) for number in said_numbers(text))
-
-
-def _digits(text: str) -> set[str]:
-    """Runs of digits without leading zeros: a date's parts, whatever its format."""
-    return {digits.lstrip("0") for digits in re.findall(r"\d+", text)}
-
-
-def is_said(value: Any, request: str) -> bool:
-    """Does a value stand in the request: a number in any of its readings, a text by half of its words, a list by any
-    of its items?"""
-    if isinstance(value, bool) or value is None:
-        return False
-    if isinstance(value, int | float):
-        said = {reading for number in said_numbers(request) for reading in number.readings}
-        return any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in said)
-    if isinstance(value, str):
-        if holds(request, value):
-            return True
-        parts = stems(value)
-        digits = _digits(value)
-        if not parts and not digits:
-            return False
-        return 2 * len(parts & stems(request)) >= len(parts) and digits <= _digits(request)
-    if isinstance(value, list):
-        return any(is_said(item, request) for item in cast(list[Any], value))
-    if isinstance(value, dict):
-        fields = list(cast(dict[str, Any], value).values())
-        return bool(fields) and any(is_said(field, request) for field in fields)
-    return False

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent import AgentSettings, Approve, Strategy, Supply, ground, prompts, rules, several, verify
+from smidgen.agent import AgentSettings, Approve, Strategy, Supply, ground, prompts, rules, settle, several, verify
 from smidgen.agent.asking import Asking
 from smidgen.agent.calling import outcome_of
 from smidgen.agent.choosing import Chooser, separator, written_calls
@@ -249,7 +249,7 @@ class Performer:
             return
         draft: ToolCall | None = parsed.calls[0]
         if grounds:
-            draft, _ = ground.without_inventions(draft, spec, said)
+            draft, _ = settle.without_inventions(draft, spec, said)
         if self.state.accepted and not several.adds_something(
             draft, self.state.accepted, self._request or "", self._chooser.about
         ):

@@ -26,7 +26,9 @@ def add_to(commands: options.Subparsers) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "suite", metavar="SUITE", help="bfcl: the Berkeley leaderboard; everyday: smidgen's own tools; calibration"
+        "suite",
+        metavar="SUITE",
+        help="bfcl: the Berkeley leaderboard; everyday, everyday_unseen: smidgen's own tools; calibration",
     )
     options.add_model(parser)
     parser.add_argument("--limit", type=options.whole, metavar="N", help="items of each category (default: all)")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from smidgen.agent import ground
+from smidgen.agent import ground, settle
 from smidgen.agent.words import holds, spaced, stems
 from smidgen.messages import ToolCall, ToolSpec
 
@@ -32,9 +32,9 @@ def test_percent_is_read_as_the_description_asks() -> None:
     rate = {**NUMBER, "description": "Rate as a decimal"}
     share = {**NUMBER, "description": "Share in percent"}
     narrowed = ground.narrowed(spec(["rate"], rate=rate, share=share), "at 5%")
-    assert ground.as_asked(5, "rate", rate, "at 5%") == 0.05
-    assert ground.as_asked(0.05, "rate", rate, "at 5%") == 0.05
-    assert ground.as_asked(0.05, "share", share, "at 5%") == 5
+    assert settle.as_asked(5, "rate", rate, "at 5%") == 0.05
+    assert settle.as_asked(0.05, "rate", rate, "at 5%") == 0.05
+    assert settle.as_asked(0.05, "share", share, "at 5%") == 5
     assert set(enum_of(narrowed, "rate")) == set(enum_of(narrowed, "share")) == {0.05, 5}
     assert set(enum_of(ground.narrowed(spec(["rate"], rate=NUMBER), "at 5%"), "rate")) == {5, 0.05}
 
@@ -84,7 +84,7 @@ def test_optional_arguments_that_nothing_speaks_for_are_left_out(
 ) -> None:
     tool = spec(["name"], name=TEXT, harbour=TEXT, crew=FLAG, insured=FLAG, seats={"type": "integer"}, date=TEXT)
     request = "A boat for two in Genoa for Ann, with crew, on 2024-03-01"
-    call, left_out = ground.without_inventions(ToolCall(name="rent_boat", arguments=arguments), tool, request)
+    call, left_out = settle.without_inventions(ToolCall(name="rent_boat", arguments=arguments), tool, request)
     assert left_out == dropped
     assert set(call.arguments) == set(arguments) - set(dropped)
 
@@ -92,9 +92,9 @@ def test_optional_arguments_that_nothing_speaks_for_are_left_out(
 def test_a_list_keeps_what_was_said_once() -> None:
     tool = spec(["extras"], extras={"type": "array", "items": TEXT})
     call = ToolCall(name="rent_boat", arguments={"extras": ["lunch", "lunch", "radio", "towels"]})
-    kept, _ = ground.without_inventions(call, tool, "with lunch and towels")
+    kept, _ = settle.without_inventions(call, tool, "with lunch and towels")
     assert kept.arguments == {"extras": ["lunch", "towels"]}
-    untouched, _ = ground.without_inventions(call, tool, "with whatever there is")
+    untouched, _ = settle.without_inventions(call, tool, "with whatever there is")
     assert untouched.arguments == {"extras": ["lunch", "radio", "towels"]}
 
 
@@ -143,24 +143,24 @@ def test_an_amount_is_read_in_the_unit_and_notation_asked_for(
     schema = {"type": "number", "description": description}
     offered = enum_of(ground.narrowed(spec(["amount"], amount=schema), request_text), "amount")
     assert value in offered
-    assert {ground.as_asked(number, "amount", schema, request_text) for number in offered if number} <= {
+    assert {settle.as_asked(number, "amount", schema, request_text) for number in offered if number} <= {
         value,
         0.0,
     } or value == 0
-    assert ground.is_reading(value, "amount", schema, request_text)
+    assert settle.is_reading(value, "amount", schema, request_text)
 
 
 @pytest.mark.parametrize("request_text", ["3 people", "3 in all", "3 meters", "3 kg", "3 km, or 3 in all"])
 def test_other_numbers_stay_as_they_are(request_text: str) -> None:
     assert set(enum_of(ground.narrowed(spec(["way"], way=METRES), request_text), "way")) <= {3, 3000}
-    assert ground.as_asked(3, "way", METRES, request_text) == 3
+    assert settle.as_asked(3, "way", METRES, request_text) == 3
 
 
 def test_a_number_said_once_is_not_used_for_two_arguments() -> None:
     tool = spec(["hours"], hours=NUMBER, deposit=NUMBER)
     call = ToolCall(name="rent_boat", arguments={"hours": 3, "deposit": 3})
-    assert ground.without_inventions(call, tool, "a boat for 3 hours")[1] == ("deposit",)
-    assert ground.without_inventions(call, tool, "a boat for 3 hours, deposit 3")[1] == ()
+    assert settle.without_inventions(call, tool, "a boat for 3 hours")[1] == ("deposit",)
+    assert settle.without_inventions(call, tool, "a boat for 3 hours, deposit 3")[1] == ()
 
 
 def test_what_the_request_speaks_of_is_required() -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from smidgen.agent import AgentModel, ground, prompts, relevance
+from smidgen.agent import AgentModel, ground, prompts, relevance, settle
 from smidgen.agent.choosing import either, further_leads, lead, written_calls
 from smidgen.agent.relevance import Relevance, Vector
 from smidgen.dialects import Dialect
@@ -98,7 +98,7 @@ class Collector:
             return Outcome(right=False, cost=float(CALL_TOKENS))
         call: ToolCall | None = None
         if done.finish_reason == "stop" and (calls := dialect.parse(done.text, (tool,)).calls):
-            call, _ = ground.without_inventions(calls[0], tool, case.said)
+            call, _ = settle.without_inventions(calls[0], tool, case.said)
         cost = done.usage.completion_tokens + PROMPT_SHARE * done.usage.prompt_tokens
         return Outcome(right=case.is_right(call), cost=cost)
 
