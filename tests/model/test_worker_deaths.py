@@ -102,6 +102,7 @@ async def test_eight_streams_survive_together_and_nobody_is_repeated(
     open_engine: OpenEngine, record: Callable[..., Awaitable[Any]], agreement: Callable[..., Any]
 ) -> None:
     notices: list[Notice] = []
+    pairs = agreement(few_rows=True)
     async with open_engine(limits=QUICK, on_notice=notices.append, batch=32) as engine:
         texts = [f"Story {number}: once upon a time" for number in range(8)]
         whole: list[Any] = []
@@ -113,7 +114,6 @@ async def test_eight_streams_survive_together_and_nobody_is_repeated(
         made = await asyncio.gather(first, *(record(engine, text, max_tokens=20) for text in texts[1:]))
         assert all(one.resumed_after > 0 for one in made)
         assert [one.generated.usage.completion_tokens for one in made] == [20] * 8
-        pairs = agreement(few_rows=True)
         for one, other in zip(whole, made, strict=True):
             pairs.compare(one, other)
         pairs.check(least_equal=4)
