@@ -52,7 +52,8 @@ def speaks_for(request: str, tools: Sequence[ToolSpec]) -> str | None:
         wanted = files.wanted(shorn) or dates.wanted(shorn, text)
         if wanted in offered:
             return wanted
-    return None
+    wanted = problems.wanted(text)
+    return wanted if wanted in offered else None
 
 
 def _offered(calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> bool:

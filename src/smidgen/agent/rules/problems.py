@@ -71,6 +71,22 @@ _PERIODS: dict[tuple[str, str], Decimal] = {
 }
 
 
+_HOW_MUCH = re.compile(
+    r"\b(?:how\s+(?:much|many|far)|what\s+(?:percentage|percent|fraction)|what\s+do\s+(?:i|we)\s+(?:owe|pay)|(?:in\s+)?total\?)",
+    re.IGNORECASE,
+)
+
+
+def wanted(text: str) -> str | None:
+    """The tool that a request plainly wants, though how to calculate isn't plain: it asks how much, and says at least
+    two numbers and no date."""
+    numbers = len(_numbers(text))
+    if not numbers or not _HOW_MUCH.search(text) or dates(text):
+        return None
+    counted = sum(1 for word in re.findall(r"[a-z]+", text.lower()) if (_count(word) or 0) > 1)
+    return "calculator" if numbers + counted >= 2 else None
+
+
 def calls_of(text: str) -> list[ToolCall]:
     """The calculations that a request asks for in words; [] if that isn't sure. text: the whole request."""
     if not _ASKS.search(text) or re.search(r"[<>{}\[\]=]", text):
