@@ -151,3 +151,14 @@ async def test_the_incumbent_stays_among_equals() -> None:
 
     winner, _ = await race(["a", "b"], "old", ask, ((10, 99), (20, 2)))
     assert winner.candidate == "old"
+
+
+async def test_where_even_the_best_is_hardly_ever_right_the_incumbent_stays() -> None:
+    asked: list[str] = []
+
+    async def ask(name: str, start: int, end: int) -> Sequence[Outcome]:
+        asked.append(name)
+        return outcomes("1" * (name == "a") + "0" * (end - start - (name == "a")), 1.0 if name == "a" else 10.0)
+
+    winner, _ = await race(["a"], "old", ask, ((8, 99), (24, 2)), least=2)
+    assert (winner.candidate, asked) == ("old", ["old", "a"])

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from smidgen.agent import several
-from smidgen.agent.ground import numbers_missing
 from smidgen.agent.several import Leftover
 from smidgen.eval.calibrate import fit as fitting
 from smidgen.eval.calibrate.collect import CALL_TOKENS, Collector, Told, together
@@ -21,9 +20,11 @@ SHORTLISTS = (1, 2, 3, 5, 8)
 ORDERS: tuple[Order, ...] = ("offered", "nearest_first", "nearest_last")
 CHOICES = (0.0, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0)
 """Weights that similarity may have. At 0 the model alone chooses, from about 100 the embedder alone does."""
-DIALECT_ROUNDS = ((8, 99), (20, 3), (48, 2))
+DIALECT_ROUNDS = ((6, 99), (20, 3), (45, 2))
 """Up to which task, and how many candidates take part."""
 SHORTLIST_ROUNDS = ((8, 99), (24, 2))
+SHORTLIST_LEAST = 2
+"""Of the first eight tasks: fewer right calls tell nothing of shortlists."""
 
 Report = Callable[[str], None]
 
@@ -109,14 +110,15 @@ def gate_examples(collector: Collector, sample: Sample, begins: Mapping[str, flo
     offsets: list[float] = []
     for wanted, cases in ((True, (*sample.single, *sample.several)), (False, (*sample.none, *sample.missing))):
         for case in cases:
-            near = collector.near(case, Gate(intercept=0.0, similarity=0.0, missing=0.0))
-            lacking = numbers_missing(case.request, case.tools[near.best])
-            if case.task.kind == "missing" and not lacking:
+            zero = Gate(intercept=0.0, similarity=0.0, missing=0.0)
+            near = collector.near(case, zero)
+            against = collector.near(case, msgspec.structs.replace(zero, missing=1.0)).log_odds - near.log_odds
+            if case.task.kind == "missing" and not against:
                 continue
             if begins is not None and case.task.id not in begins:
                 continue
             opinion = () if begins is None else (begins[case.task.id],)
-            rows.append((1.0, max(near.similarities), -float(lacking), *opinion))
+            rows.append((1.0, max(near.similarities), against, *opinion))
             labels.append(wanted)
             groups.append(case.task.id)
             offsets.append(near.log_odds)
@@ -227,14 +229,16 @@ async def choose_shortlist(
 
     lengths: list[tuple[int, Order]] = [(most, use.order) for most in SHORTLISTS]
     start: tuple[int, Order] = (use.shortlist, use.order)
-    first, entries = await race(lengths, start, ask, SHORTLIST_ROUNDS, told, quicker=False)
+    first, entries = await race(lengths, start, ask, SHORTLIST_ROUNDS, told, quicker=False, least=SHORTLIST_LEAST)
     most = first.candidate[0]
     each = ", ".join(f"{e.candidate[0]}: {e.right} of {len(e.outcomes)}" for e in entries)
     decisions = [Decision(setting="shortlist", before=str(use.shortlist), after=str(most), why=f"right {each}")]
     order, why = use.order, "one tool has no order"
     if most > 1:
         ways: list[tuple[int, Order]] = [(most, way) for way in ORDERS]
-        second, entries = await race(ways, first.candidate, ask, SHORTLIST_ROUNDS, told, quicker=False)
+        second, entries = await race(
+            ways, first.candidate, ask, SHORTLIST_ROUNDS, told, quicker=False, least=SHORTLIST_LEAST
+        )
         order = second.candidate[1]
         why = "right " + ", ".join(f"{e.candidate[1]}: {e.right} of {len(e.outcomes)}" for e in entries)
     decisions.append(Decision(setting="order", before=use.order, after=order, why=why))

@@ -27,8 +27,8 @@ from smidgen.models.tool_use import Gate, Order
 T = TypeVar("T")
 AT_ONCE = 4
 """Requests that run together: their next tokens are computed in one batch."""
-CALL_TOKENS = 160
-"""About twice the longest call that a task asks for, in the wordiest dialect."""
+CALL_TOKENS = 128
+"""A quarter more than the longest call that a task asks for, in the wordiest dialect."""
 TEXTS_AT_ONCE = 32
 
 

@@ -58,10 +58,12 @@ async def race(
     told: Callable[[Entry[C]], None] = lambda _: None,
     *,
     quicker: bool = True,
+    least: int = 0,
 ) -> tuple[Entry[C], list[Entry[C]]]:
     """rounds: up to which task each goes, and how many candidates take part in it. The incumbent takes part in all.
-    quicker: whether one that is as good and quicker wins too. Returns the winner and all entries, those that went
-    furthest first.
+    quicker: whether one that is as good and quicker wins too. least: right answers that the best of
+    the first round must have; where even that one is hardly ever right, the incumbent stays. Returns the winner and all
+    entries, those that went furthest first.
 
     Source of the procedure: successive halving, Karnin, Koren and Somekh 2013, with the incumbent kept so that the last
     comparison is between the same tasks.
@@ -75,6 +77,9 @@ async def race(
             if start < until:
                 entry.outcomes += await ask(entry.candidate, start, until)
                 told(entry)
+        if max(entry.right for entry in going) < least:
+            going = going[:1]
+            break
     winner = going[0]
     for entry in sorted(going[1:], key=lambda entry: (-entry.right, entry.cost)):
         if replaces(entry.outcomes, winner.outcomes, quicker=quicker):
