@@ -34,8 +34,8 @@ ALTERNATIVES = 20
 
 
 class Nats(NamedTuple):
-    """Between two computations of the same log-probabilities: the median over a test's chosen tokens, and the most where
-    choices are greedy and where they are drawn."""
+    """Between two computations of the same log-probabilities: the median over a test's chosen tokens, and the most
+    where choices are greedy and where they are drawn."""
 
     median: float
     most: float
