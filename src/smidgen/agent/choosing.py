@@ -89,7 +89,11 @@ class Chooser:
                 score + math.log(max(sorted_to.tools[name], 1e-6)) for name, score in zip(names, scores, strict=True)
             ]
         best = max(range(len(names)), key=scores.__getitem__)
-        share = 1 / sum(math.exp(score - scores[best]) for score in scores)
+        wanted_first = next((name for name in self._wanted if name in names), "")
+        if names[best] in self._wanted and "several" not in self._settings.off:
+            best = names.index(wanted_first)  # several are: in the request's order
+        peak = max(scores)
+        share = math.exp(scores[best] - peak) / sum(math.exp(score - peak) for score in scores)
         return Choice(tool=names[best], reason=f"{names[best]} {share:.0%}", probability=share, shortlist=names)
 
     async def _sorted(self, tools: Sequence[ToolSpec]) -> Likelihoods:
@@ -137,29 +141,43 @@ class Chooser:
     async def further(self, prompt: Prompt, calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> Choice | None:
         """The tool of the next call, None if none follows. prompt: that of the calls so far, without them."""
         dialect, use = self._asking.dialect, self._asking.model.profile.tool_use
-        written = Segment(written_calls(dialect, calls), special=False)
-        said = await self._asking.score((*prompt, written), further_leads(dialect, tools), against_all=True)
-        likelihood = either(said)
-        about = self._relevance.about if self._relevance else ()
-        left = several.leftover(self._request, calls, [name for name in about if name in {t.name for t in tools}])
-        if several.log_odds(left, likelihood, use.more) < 0:
-            return None
+        names = tuple(tool.name for tool in tools)
         called = {call.name for call in calls}
+        uncalled = next((name for name in self._wanted if name in names and name not in called), None)
+        if uncalled is not None:
+            return Choice(tool=uncalled, reason=f"a part of the request is plainly for {uncalled}", shortlist=names)
+        about = self._relevance.about if self._relevance else ()
+        left = several.leftover(self._request, calls, [name for name in about if name in names])
+        said: Sequence[float] = ()
+        if len(tools) > 1 or use.more.likelihood:
+            if not use.more.likelihood and several.log_odds(left, 0.0, use.more) < 0:
+                return None
+            written = Segment(written_calls(dialect, calls), special=False)
+            said = await self._asking.score((*prompt, written), further_leads(dialect, tools), against_all=True)
+        if several.log_odds(left, either(said) if said else 0.0, use.more) < 0:
+            return None
+        if len(tools) == 1:
+            return Choice(tool=names[0], reason=f"a further call, of {names[0]}", shortlist=names)
         near = self._similar()
 
         def score(index: int) -> float:
             name = tools[index].name
-            uncalled = UNCALLED if name in about and name not in called else 0.0
-            return said[index] + min(NEXT_CHOICE * use.choice, NEXT_MOST) * near.get(name, 0.0) + uncalled
+            bonus = UNCALLED if name in about and name not in called else 0.0
+            return said[index] + min(NEXT_CHOICE * use.choice, NEXT_MOST) * near.get(name, 0.0) + bonus
 
         best = max(range(len(tools)), key=score)
-        names = tuple(tool.name for tool in tools)
         return Choice(tool=names[best], reason=f"a further call, of {names[best]}", shortlist=names)
 
     @property
     def about(self) -> tuple[str, ...]:
         """Tools that a part of the request is about; without an embedder, all that are offered."""
         return self._relevance.about if self._relevance else tuple(tool.name for tool in self._offered)
+
+    @property
+    def _wanted(self) -> tuple[str, ...]:
+        """Tools that parts of the request are plainly about, if they are several."""
+        found = self._relevance.wanted if self._relevance else ()
+        return found if len(found) > 1 else ()
 
     def _similar(self) -> dict[str, float]:
         if self._relevance is None:

@@ -112,8 +112,10 @@ def fitting(said: Said, text: str, about: str) -> tuple[Decimal, ...]:
     if first == 100 * second:
         if re.search(r"\bdecimal|\bfraction|\b0\.\d", about, re.IGNORECASE):
             return (second,)
-        is_share = re.search(r"\b(?:in|as)\s+(?:an?\s+)?percent|%", about, re.IGNORECASE)
-        return (first,) if is_share else said.readings
+        if re.search(r"\b(?:in|as)\s+(?:an?\s+)?percent|%", about, re.IGNORECASE):
+            return (first,)
+        is_share = _SHARE.search(about) and not _IN_PERCENT.search(about)
+        return (second,) if is_share else said.readings
     if first == round(second * PI, 4):
         return (first,)
     if second == first + 12 and re.search(r"\b24[- ]?h(?:ou)?r?s?\b|\bmilitary\b", about, re.IGNORECASE):
@@ -123,10 +125,13 @@ def fitting(said: Said, text: str, about: str) -> tuple[Decimal, ...]:
     return said.readings
 
 
+_SHARE = re.compile(r"(?:\b|_)(?:rates?|interest|probability|efficiency|confidence|ratio|share)(?:\b|_)", re.IGNORECASE)
+"""What 5% of is 0.05, unless it is asked for in percent."""
+_IN_PERCENT = re.compile(r"percent|pct|\b(?:0|1)\s*(?:-|to)\s*100\b|out of 100", re.IGNORECASE)
 _PATH = re.compile(r"(?:^|_)(?:path|file|file_?name|file_?path)$", re.IGNORECASE)
 
 
-_UNIT_NAME = re.compile(r"(?:^|_)units?$", re.IGNORECASE)
+UNIT_NAME = re.compile(r"(?:^|_)units?$", re.IGNORECASE)
 
 
 def named(spec: ToolSpec, said: str) -> ToolSpec:
@@ -161,7 +166,7 @@ def mentioned(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
         elif types_of(schema) == {"boolean"}:
             if default is not True and own and own <= words and not _NEGATED.search(request):
                 found[name] = [True]
-        elif _UNIT_NAME.search(name) and isinstance(default, str) and (units := units_like(default, request)):
+        elif UNIT_NAME.search(name) and isinstance(default, str) and (units := units_like(default, request)):
             found[name] = units
     return found | _left_number(spec, request)
 

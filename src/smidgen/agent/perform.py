@@ -9,7 +9,21 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent import AgentSettings, Approve, Strategy, Supply, ground, prompts, rules, settle, several, verify
+from smidgen.agent import (
+    AgentSettings,
+    Approve,
+    Strategy,
+    Supply,
+    apportion,
+    described,
+    enumerations,
+    ground,
+    prompts,
+    rules,
+    settle,
+    several,
+    verify,
+)
 from smidgen.agent.asking import Asking
 from smidgen.agent.calling import outcome_of
 from smidgen.agent.choosing import Chooser, separator, written_calls
@@ -207,9 +221,11 @@ class Performer:
         self._change(choice=choice)
 
     async def _write_call(self, action: WriteCall) -> AsyncIterator[AgentEvent]:
-        spec = self._tools.get(action.tool).spec
         grounds = "ground" not in self._settings.off
         said = self._sources()
+        spec = self._tools.get(action.tool).spec
+        spec = described.spelled_out(spec, said) if grounds else spec
+        free = several.without_held(said, self.state.accepted, spec.name)
         text = ""
         try:
             fitted = await self._fitted(action)
@@ -221,7 +237,7 @@ class Performer:
             request = GenerateRequest(
                 prompt=(*fitted.prompt, *following),
                 sampling=self._asking.model.profile.tool_sampling,
-                constraint=self._asking.dialect.constraint((ground.for_grammar(spec, said) if grounds else spec,)),
+                constraint=self._asking.dialect.constraint((ground.for_grammar(spec, free) if grounds else spec,)),
                 max_tokens=min(CALL_TOKENS, fitted.room),
                 timeout_s=self._deadline.remaining(),
             )
@@ -253,7 +269,7 @@ class Performer:
         if self.state.accepted and not several.adds_something(
             draft, self.state.accepted, self._request or "", self._chooser.about
         ):
-            draft = several.siblings(draft, self.state.accepted, self._request or "")
+            draft = None
         self._change(draft=draft, verdict=None, complete=draft is None)
 
     async def _fitted(self, action: WriteCall) -> Fitted:
@@ -277,11 +293,27 @@ class Performer:
         following = None
         names = self.state.choice.shortlist if self.state.choice else ()
         if len(calls) < min(self._asking.model.profile.tool_use.most, self._settings.max_steps) and names:
-            tools = [self._tools.get(name).spec for name in names]
-            following = await self._chooser.further(self._call_prompt, calls, tools)
-        self.state = after_acceptance(self.state, action.call, following)
+            listed = self._listed(calls)
+            if listed is not None:
+                following = Choice(tool=listed.name, reason="another of a list", calls=(listed,), shortlist=names)
+            else:
+                tools = [self._tools.get(name).spec for name in names]
+                following = await self._chooser.further(self._call_prompt, calls, tools)
+        if following is None and "ground" not in self._settings.off:
+            calls = self._apportioned(calls)
+        self.state = after_acceptance(self.state, calls, following)
         if following is not None:
             yield Routed(strategy="constrained", reason=following.reason)
+
+    def _listed(self, calls: Sequence[ToolCall]) -> ToolCall | None:
+        """The next call that one of these stands for."""
+        request = self._request or ""
+        wanted = (other for call in calls for other in enumerations.stands_for(call, request))
+        return next((call for call in wanted if call not in calls), None)
+
+    def _apportioned(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+        specs = {call.name: described.spelled_out(self._tools.get(call.name).spec, self._sources()) for call in calls}
+        return apportion.apportioned(calls, specs, self._request or "")
 
     def _sources(self) -> str:
         """What was said in the conversation, and what tools returned."""

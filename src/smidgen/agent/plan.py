@@ -294,13 +294,14 @@ def after_retry(state: State, reason: str) -> State:
     return msgspec.structs.replace(state, draft=None, verdict=None, hint=reason, retries=state.retries + 1)
 
 
-def after_acceptance(state: State, call: ToolCall, following: Choice | None) -> State:
-    """The draft was accepted, as `call`; `following` is where the next goes, None if there is none."""
-    accepted = (*state.accepted, call)
+def after_acceptance(state: State, accepted: tuple[ToolCall, ...], following: Choice | None) -> State:
+    """The draft was accepted and is the last of `accepted`; `following` is where the next goes, with its call if that
+    is known already, None if there is none."""
     if following is None:
         return msgspec.structs.replace(state, accepted=accepted, complete=True)
+    draft = following.calls[0] if following.calls else None
     return msgspec.structs.replace(
-        state, accepted=accepted, choice=following, draft=None, verdict=None, hint="", retries=0
+        state, accepted=accepted, choice=following, draft=draft, verdict=None, hint="", retries=0
     )
 
 

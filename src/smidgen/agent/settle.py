@@ -13,8 +13,9 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent.ground import default_of, fitting, properties_of, required_of
-from smidgen.agent.numbers import said_numbers
+from smidgen.agent.ground import UNIT_NAME, default_of, fitting, properties_of, required_of
+from smidgen.agent.measures import measures_other, units_like
+from smidgen.agent.numbers import is_ordinal, said_numbers
 from smidgen.agent.words import choices_of, holds, stems
 from smidgen.dialects.convert import types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
@@ -55,6 +56,8 @@ def _as_asked(value: Any, whole: bool, about: str, text: str) -> Any:
     if not read or any(_equal(readings, value) for readings in read) or len(set(read)) > 1 or len(read[0]) != 1:
         return value
     (wanted,) = read[0]
+    if whole and wanted != wanted.to_integral_value():
+        return value
     return int(wanted) if wanted == wanted.to_integral_value() and (whole or isinstance(value, int)) else float(wanted)
 
 
@@ -82,9 +85,15 @@ def _pruned(value: Any, request: str) -> Any:
 
 def _spoken_for(name: str, value: Any, spec: ToolSpec, request: str) -> bool:
     schema = properties_of(spec)[name]
+    default = default_of(schema)
+    if UNIT_NAME.search(name) and isinstance(value, str) and isinstance(default, str):
+        if value in units_like(default, request):
+            return True
+        if not choices_of(schema) and measures_other(value, default):
+            return False  # of a speed per hour, the hours said are not its unit
     if is_said(value, request) or is_reading(value, name, schema, request):
         return True
-    if value == default_of(schema):
+    if value == default:
         return False
     words = stems(request)
     about = stems(name) - stems(spec.name)
@@ -112,7 +121,8 @@ def is_said(value: Any, request: str) -> bool:
     if isinstance(value, bool) or value is None:
         return False
     if isinstance(value, int | float):
-        said = {reading for number in said_numbers(request) for reading in number.readings}
+        counted = (number for number in said_numbers(request) if not is_ordinal(request, number))
+        said = {reading for number in counted for reading in number.readings}
         return any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in said)
     if isinstance(value, str):
         if holds(request, value):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
@@ -23,6 +24,8 @@ MAX_DEPTH = 12
 MAX_RULES = 2000
 MAX_SIZE = 500_000
 """Characters of all rules; the engine refuses more than twice as much."""
+TWO_PARTS = "two-parts"
+"""A text's `format`: two parts with a comma between, as in "City, State"."""
 _TOKEN = re.compile(r"<[^<>\s\"]+>")
 _PLAIN = r"[^\x{3C}\x00-\x08\x0B-\x1F\x7F]"
 _REFUSED = ("$ref", "allOf", "not", "if", "patternProperties", "dependentSchemas", "$dynamicRef")
@@ -177,6 +180,9 @@ class Grammar:
     def _string(self, schema: JsonSchema, required: bool) -> str:
         most = min(int(schema.get("maxLength", MAX_STRING)), MAX_STRING)
         fewest = min(int(schema.get("minLength", 1 if required else 0)), most)
+        if schema.get("format") == TWO_PARTS:
+            part = r"[^\"\\,\x00-\x1F\x7F ][^\"\\,\x00-\x1F\x7F]{0,60}"
+            return self.rule(f'/"{part}, {part}"/')
         return self.rule(f'/"([^"\\\\\\x00-\\x1F\\x7F]|\\\\["\\\\nt]){{{fewest},{most}}}"/')
 
     def _array(self, schema: JsonSchema, level: int) -> str:
@@ -251,6 +257,8 @@ class Grammar:
             return self._notation.true if value else self._notation.false
         if value is None:
             return self._notation.null
+        if isinstance(value, float) and 1e-9 <= abs(value) < 1e-4:
+            return f"{Decimal(repr(value)):f}"  # as people write it: small models don't turn 0.00001 into 1e-05
         if isinstance(value, str | int | float):
             return json.dumps(value, ensure_ascii=False)
         raise ConstraintError("Only texts, numbers, true, false and null can be fixed choices.")
