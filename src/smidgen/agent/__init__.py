@@ -5,9 +5,10 @@ plan     pure: state in, one action out
 asking   what is asked of the models: loaded when needed, under the time limit, accounted
 choosing which tool, if any, and whether another call follows
 relevance, several    pure: how near a request is to a tool; what of it no call holds yet
+enumerations, apportion    pure: lists that calls are made of; which part of a request a call is about
 rules, route          requests that need no model; sorting by example, where there is no embedder
 writing  a call under a grammar of what the request says
-ground, numbers, words    pure: what a request says, and what a call's values may be
+ground, described, numbers, words    pure: what a request says, and what a call's values may be
 verify   checks of calls and answers
 context  what of the history fits, counted in the model's own tokens
 calling  one tool call with its limits and its approval

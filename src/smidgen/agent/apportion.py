@@ -121,6 +121,8 @@ def _choices(schema: JsonSchema, parts: Sequence[str], request: str, *, optional
     if any(len(found) > 1 for found in named) or not any(named):
         return None
     before = request[: request.find(parts[0])] if parts[0] in request else ""
-    if not all(named) and (not optional or any(holds(before, choice) for choice in choices)):
+    behind = _BREAK.split(parts[-1])[1:] if len(parts) > 1 else []
+    shared = [before, *behind]
+    if not all(named) and (not optional or any(holds(text, choice) for choice in choices for text in shared)):
         return None
     return [found[0] if found else None for found in named]

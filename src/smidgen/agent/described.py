@@ -87,7 +87,7 @@ def dates_told(description: str, said: str) -> tuple[str, ...]:
         return ()
     separator = wanted["s"] or wanted["us"] or wanted["eu"]
     order = "%Y{0}%m{0}%d" if wanted["y"] else "%m{0}%d{0}%Y" if wanted["us"] else "%d{0}%m{0}%Y"
-    spans = dates(said)
+    spans = [span for span in dates(said) if re.search(r"\d", span.text)]
     if not all(re.search(r"\d{4}", span.text) for span in spans):
         return ()  # a day without its year can't be written out
     return tuple(dict.fromkeys(parse_date(span.text).strftime(order.format(separator)) for span in spans))

@@ -23,7 +23,7 @@ Value = str | int | float
 
 _AND = r"(?:,?\s+(?:and|or|&|as\s+well\s+as)\s+|\s*&\s*)"
 _LEAD = r"(?:(?:in|on|at|for|to|from|of|with|by|the|an?)\s+)*"
-_NUMBER = r"[$€£]?\d[\d.]*(?:,\d{3})*(?:\s?(?:%|percent))?(?![\w])"
+_NUMBER = r"[$€£]?\d[\d.]*(?:,\d{3})*(?:\s?(?:%|percent))?(?!\w|\.\d)"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:,\s*{_NUMBER})*{_AND}{_LEAD}{_NUMBER}(?!\w)", re.IGNORECASE)
 _WORD = r"[A-Z](?:[\w'’&-]|\.(?=\w|,|\s+(?:and|or|to|in|for)\b))*"
 _NAME = rf"{_WORD}(?:\s+(?:(?:of|the|de|del|la|von|van)\s+)?{_WORD})*(?:\s+\d+\b)?"
@@ -31,13 +31,15 @@ _PLACE = rf"{_NAME},\s{_NAME}"
 _QUOTE = r"['\"‘“][^'\"’”\n]{1,60}['\"’”]"
 _PLAIN = (
     r"[a-z][\w'’-]*(?:\s+(?!(?:and|or|for|in|with|at|on|to|from|of|by|using|as|is|are|then|also|please|that|which)\b)"
-    r"[a-z][\w'’-]*){0,2}"
+    r"[a-z][\w'’-]*){0,2}(?![\w=+*/^(])"
 )
 _POINTING = frozenset({
-    "i", "you", "he", "she", "it", "we", "they", "them", "me", "my", "your", "his", "her", "its", "our", "their", "what",
-    "how", "which", "who", "when", "where", "why", "that", "this", "these", "those", "there", "so", "if", "all",
+    "i", "you", "he", "she", "it", "we", "they", "them", "me", "my", "your", "his", "her", "its", "our", "their",
+    "also", "then", "what", "how", "which", "who", "when", "where", "why", "that", "this", "these", "those", "there",
+    "so", "if", "all",
 })  # fmt: skip
 """What begins no member of a list of its own."""
+_OBJECT = re.compile(r"\s+(?:the|a|an|my|your|its|their|his|her|our|me|us|it|them|that|this|what|how|if|whether)\b")
 _RESPECTIVELY = re.compile(r"\brespective(?:ly)?\b", re.IGNORECASE)
 
 
@@ -58,6 +60,9 @@ def listed_with(value: Value, request: str) -> tuple[Value, ...]:
 def _texts(value: str, request: str) -> tuple[str, ...]:
     if not value.strip() or (at := request.lower().find(value.lower())) < 0:
         return ()
+    if value.isdecimal():
+        series = next((found[0] for found in _NUMBERS.finditer(request) if found.start() <= at < found.end()), "")
+        return tuple(dict.fromkeys(re.findall(r"\d+", series)))
     quoted = at > 0 and request[at - 1] in "'\"‘“"
     if quoted:
         return _members(rf"{_QUOTE}(?:(?:,\s*|{_AND}){_LEAD}{_QUOTE})+", _QUOTE, value, at, request)
@@ -74,7 +79,11 @@ def _members(listing: str, member: str, value: str, at: int, request: str) -> tu
     for found in re.finditer(listing, request):
         if not found.start() <= at < found.end():
             continue
-        items = [match[0].strip("'\"‘’“”").rstrip(".,") for match in re.finditer(member, found[0])]
+        if _each_its_own(found, at, request):
+            return ()
+        items = [
+            re.sub(r"['’]s$", "", match[0].strip("'\"‘’“”").rstrip(".,")) for match in re.finditer(member, found[0])
+        ]
         # The model may have shortened or completed its own member: its place counts.
         start = [found.start() + match.start() for match in re.finditer(member, found[0])]
         own = max((index for index, place in enumerate(start) if place <= at), default=-1)
@@ -87,26 +96,43 @@ def _members(listing: str, member: str, value: str, at: int, request: str) -> tu
     return ()
 
 
+def _each_its_own(listing: re.Match[str], at: int, request: str) -> bool:
+    """Is it "the zoo in Bern and the mill in Thun", where Bern is listed with no mill?"""
+    before = re.search(r"\b(\w+)\s+(?:the\s+)?$", request[:at])
+    behind = re.match(r"\s+(\w+)\s+(?:the\s+)?[A-Z]", request[listing.end() :])
+    return before is not None and behind is not None and before[1].lower() == behind[1].lower()
+
+
 def _plain(value: str, at: int, request: str) -> tuple[str, ...]:
     """Members behind a value in small letters: up to three words each; the last behind "and"."""
+    before = re.search(r"([\w.]+)\s+$", request[:at])
+    if before is not None and before[1][0].isdigit():
+        return ()  # a unit
+    lead = rf"(?:{re.escape(before[1])}\s+)?" if before is not None else ""
     found, end = [value], at + len(value)
     closed = False
     while not closed and len(found) < MOST:
-        following = re.compile(rf"(?:,\s+(?P<comma>(?!and\b|or\b))|(?P<and>{_AND})){_LEAD}(?P<item>{_PLAIN})").match(
+        following = re.compile(rf"(?:,\s+(?P<comma>(?!and\b|or\b))|(?P<and>{_AND})){lead}(?P<item>{_PLAIN})").match(
             request, end
         )
         if following is None or following["item"].split()[0].lower() in _POINTING:
             return ()
         found.append(following["item"])
         end, closed = following.end(), following["and"] is not None
-    words = max(len(item.split()) for item in found[:-1]) if len(found) > 1 else 1
-    found[-1] = " ".join(found[-1].split()[:words])
+    if closed:
+        words = max(len(item.split()) for item in found[:-1])
+        last = " ".join(found[-1].split()[:words])
+        if _OBJECT.match(request, end - len(found[-1]) + len(last)):
+            return ()  # "a and compare the others": no member, but another thing to do
+        found[-1] = last
     return tuple(dict.fromkeys(found)) if closed else ()
 
 
-def stands_for(call: ToolCall, request: str) -> tuple[ToolCall, ...]:
-    """The calls that this one stands for, itself among them; only itself where none of its values is one of a list."""
+def stands_for(call: ToolCall, request: str, others: Sequence[ToolCall] = ()) -> tuple[ToolCall, ...]:
+    """The calls that this one stands for, itself among them; only itself where none of its values is one of a list.
+    A list of which one of the others holds two members together is one of values, not of calls."""
     lists = {name: found for name, value in call.arguments.items() if (found := _own_list(name, value, call, request))}
+    lists = {name: found for name, found in lists.items() if not any(_holds_two(other, found) for other in others)}
     if not lists:
         return (call,)
     names = tuple(lists)
@@ -129,13 +155,29 @@ def stands_for(call: ToolCall, request: str) -> tuple[ToolCall, ...]:
     return (call, *(other for other in calls if other != call))
 
 
+def _holds_two(call: ToolCall, listed: Sequence[Value]) -> bool:
+    return len({_plainly(item) for item in listed} & _values(call)) > 1
+
+
+def _values(call: ToolCall, without: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in call.arguments.items():
+        items = cast(list[object], value) if isinstance(value, list) else [value]
+        found |= {_plainly(item) for item in items if key != without}
+    return found
+
+
+def _plainly(item: object) -> str:
+    """Numbers of either type alike, texts without capitals and a closing dot."""
+    if isinstance(item, int | float) and not isinstance(item, bool):
+        return repr(float(item))
+    return str(item).lower().rstrip(".")
+
+
 def _own_list(name: str, value: object, call: ToolCall, request: str) -> Sequence[Value]:
     """Not a list whose other members are values of the same call, as of a route from one to the other."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ()
     found = listed_with(value, request)
-    held = {""}
-    for key, other in call.arguments.items():
-        items = cast(list[object], other) if isinstance(other, list) else [other]
-        held |= {str(item).lower().rstrip(".") for item in items if key != name}
-    return () if any(str(item).lower().rstrip(".") in held for item in found if item != value) else found
+    held = {"", *_values(call, name)}
+    return () if any(_plainly(item) in held for item in found if item != value) else found

@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from smidgen.agent.measures import converted, units_like
-from smidgen.agent.numbers import PI, Said, said_numbers
+from smidgen.agent.numbers import PI, Said, is_ordinal, said_numbers
 from smidgen.agent.rules.spans import files
 from smidgen.agent.words import choices_of, holds, stems
 from smidgen.dialects.convert import convert, types_of
@@ -51,21 +51,28 @@ def default_of(schema: JsonSchema) -> Any:
     return _MISSING if told is None else convert(told["value"], schema)
 
 
+def numbers_needed(spec: ToolSpec) -> int:
+    """By its required parameters, lists aside."""
+    return sum(is_numeric(properties_of(spec)[name]) for name in required_of(spec))
+
+
 def numbers_missing(request: str, spec: ToolSpec) -> int:
     """How many more numbers the tool requires than the request says; 0 if it says enough."""
-    needed = sum(is_numeric(properties_of(spec)[name]) for name in required_of(spec))
-    return max(0, needed - len(said_numbers(request)))
+    return max(0, numbers_needed(spec) - len(said_numbers(request)))
 
 
-def for_grammar(spec: ToolSpec, said: str) -> ToolSpec:
-    """The tool as the grammar of its call shall have it, given what was said."""
-    return with_spoken(named(narrowed(spec, said), said), mentioned(spec, said))
+def for_grammar(spec: ToolSpec, said: str, request: str | None = None) -> ToolSpec:
+    """The tool as the grammar of its call shall have it. said: where its numbers may come from; request: what speaks of
+    its optional parameters, the same if not given."""
+    return with_spoken(named(narrowed(spec, said), said), mentioned(spec, said if request is None else request))
 
 
 def narrowed(spec: ToolSpec, request: str) -> ToolSpec:
     """The tool with its numeric parameters narrowed to the numbers said, for the grammar only. Where the request says
     fewer numbers than are required, nothing is narrowed: some then come from elsewhere."""
     said = said_numbers(request)
+    amounts = tuple(number for number in said if not is_ordinal(request, number))
+    said = amounts if amounts and len(amounts) >= numbers_needed(spec) else said
     if not 0 < len(said) <= MOST_NUMBERS or numbers_missing(request, spec):
         return spec
     required = set(required_of(spec))

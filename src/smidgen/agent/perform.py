@@ -118,6 +118,7 @@ class Performer:
         self._asking = Asking(supply, self._deadline, embedder)
         self._chooser = Chooser(self._asking, settings, self._history, self._offered)
         self._call_prompt: Prompt = ()
+        self._derived: list[ToolCall] = []
         self._said = ""
         self._told_dropped = False
         self._records: list[ToolRecord] = []
@@ -225,19 +226,26 @@ class Performer:
         said = self._sources()
         spec = self._tools.get(action.tool).spec
         spec = described.spelled_out(spec, said) if grounds else spec
-        free = several.without_held(said, self.state.accepted, spec.name)
+        focus, own = self._focus()
+        free = several.without_others(self._request or "", focus, ground.numbers_needed(spec)) if own else said
+        free = several.without_held(free, self.state.accepted, spec.name)
         text = ""
         try:
             fitted = await self._fitted(action)
             for notice in self._dropped(fitted):
                 yield notice
             self._call_prompt = fitted.prompt
-            before = written_calls(self._asking.dialect, self.state.accepted)
+            shown = [call for call in self.state.accepted if not own or call.name == spec.name]
+            before = written_calls(self._asking.dialect, shown)
+            if own:
+                fitted = await self._fitted(action, focus=own)
             following = (Segment(before + separator(self._asking.dialect), special=False),) if before else ()
             request = GenerateRequest(
                 prompt=(*fitted.prompt, *following),
                 sampling=self._asking.model.profile.tool_sampling,
-                constraint=self._asking.dialect.constraint((ground.for_grammar(spec, free) if grounds else spec,)),
+                constraint=self._asking.dialect.constraint(
+                    (ground.for_grammar(spec, free, own or said) if grounds else spec,)
+                ),
                 max_tokens=min(CALL_TOKENS, fitted.room),
                 timeout_s=self._deadline.remaining(),
             )
@@ -269,10 +277,19 @@ class Performer:
         if self.state.accepted and not several.adds_something(
             draft, self.state.accepted, self._request or "", self._chooser.about
         ):
+            following_part = self._chooser.next_part(self.state.accepted, is_done=bool(own))
+            if following_part is not None:
+                self.state = after_acceptance(self.state, self.state.accepted, following_part)
+                return
             draft = None
         self._change(draft=draft, verdict=None, complete=draft is None)
 
-    async def _fitted(self, action: WriteCall) -> Fitted:
+    def _focus(self) -> tuple[tuple[int, int], str]:
+        """Where the part of the request stands that the call is for, and the part; "" for all of it."""
+        start, end = self.state.choice.focus if self.state.choice else (0, 0)
+        return (start, end), (self._request or "")[start:end].strip() if end > start else ""
+
+    async def _fitted(self, action: WriteCall, *, focus: str = "") -> Fitted:
         """The prompt for the calls, the same for all of one request so that it stays in the cache."""
         choice = self.state.choice
         names = (choice.shortlist if choice else ()) or (action.tool,)
@@ -280,7 +297,9 @@ class Performer:
             names = (action.tool,)
         tools = [self._tools.get(name).spec for name in names]
         simple = self.state.strategy == "simplified"
-        messages = prompts.call_messages(self._history, tools, self._asking.dialect, hint=action.hint, alone=simple)
+        messages = prompts.call_messages(
+            self._history, tools, self._asking.dialect, hint=action.hint, alone=simple, focus=focus
+        )
         return await self._deadline.wait(lambda: fit(self._asking.model, messages, CALL_TOKENS))
 
     async def _continue(self, action: Continue) -> AsyncIterator[AgentEvent]:
@@ -293,7 +312,7 @@ class Performer:
         following = None
         names = self.state.choice.shortlist if self.state.choice else ()
         if len(calls) < min(self._asking.model.profile.tool_use.most, self._settings.max_steps) and names:
-            listed = self._listed(calls)
+            listed = self._listed(action.call, calls)
             if listed is not None:
                 following = Choice(tool=listed.name, reason="another of a list", calls=(listed,), shortlist=names)
             else:
@@ -305,11 +324,14 @@ class Performer:
         if following is not None:
             yield Routed(strategy="constrained", reason=following.reason)
 
-    def _listed(self, calls: Sequence[ToolCall]) -> ToolCall | None:
-        """The next call that one of these stands for."""
-        request = self._request or ""
-        wanted = (other for call in calls for other in enumerations.stands_for(call, request))
-        return next((call for call in wanted if call not in calls), None)
+    def _listed(self, call: ToolCall, calls: Sequence[ToolCall]) -> ToolCall | None:
+        """The next call that one which the model wrote stands for."""
+        if call in self._derived:
+            self._derived.remove(call)
+        else:
+            self._derived += enumerations.stands_for(call, self._request or "", calls)[1:]
+        self._derived = [other for other in self._derived if other not in calls]
+        return self._derived[0] if self._derived else None
 
     def _apportioned(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
         specs = {call.name: described.spelled_out(self._tools.get(call.name).spec, self._sources()) for call in calls}

@@ -22,7 +22,8 @@ MAX_RETRIES = 1
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes: a tool's name, or "" for none: none is needed, or, if `failed`, none could be chosen.
     `calls` are there if a rule wrote them already, `direct` if the results then are the answer. `probability` is the
-    model's own, 1.0 for a rule. `shortlist`: the tools that the model is told of."""
+    model's own, 1.0 for a rule. `shortlist`: the tools that the model is told of. `focus`: where the part of the
+    request stands that the call is for, (0, 0) for all of it."""
 
     tool: str
     reason: str = ""
@@ -31,6 +32,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     direct: bool = False
     failed: bool = False
     shortlist: tuple[str, ...] = ()
+    focus: tuple[int, int] = (0, 0)
 
     @property
     def declined(self) -> bool:

@@ -27,7 +27,7 @@ _PARTS = re.compile(r"(?<=[.!?;])\s+|\n+|,\s+|\s+(?:and|then|also|but)\s+", re.I
 SHORTEST_PART = 9
 OTHER_WORK = -4.0
 """What speaks against every tool, in natural-log units, where a command is for work of a kind that none speaks of."""
-ABOUT, PLAINLY = 0.3, 0.13
+ABOUT, CLEARLY, PLAINLY = 0.3, 0.05, 0.13
 """Cosine from which a part of a request is about a tool, and by how much more than about any other."""
 
 
@@ -38,6 +38,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     tool: str
     similarity: float
     margin: float
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request is about one tool: from a part that is to the next that is about another."""
+
+    tool: str
+    start: int
+    end: int
 
 
 class Relevance(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +59,8 @@ class Relevance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def about(self) -> tuple[str, ...]:
         """The tools that parts of the request are about, in the order of the parts."""
-        return tuple(dict.fromkeys(part.tool for part in self.parts if part.similarity >= ABOUT))
+        clear = (part.tool for part in self.parts if part.similarity >= ABOUT and part.margin >= CLEARLY)
+        return tuple(dict.fromkeys(clear))
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -92,12 +101,33 @@ def relevance(request: str, tools: Sequence[ToolSpec], vectors: Mapping[str, Vec
     return Relevance(similarities=near, log_odds=odds, parts=_parts(texts[1:] or texts, tools, vectors))
 
 
+def segments(request: str, parts: Sequence[Part]) -> tuple[Segment, ...]:
+    """What stands before the first part that is about a tool goes with it."""
+    found: list[Segment] = []
+    at = 0
+    for part in parts:
+        start = request.find(part.text, at)
+        if start < 0:
+            continue
+        at = start + len(part.text)
+        if part.similarity < ABOUT or part.margin < CLEARLY:
+            continue
+        if not found:
+            found.append(Segment(tool=part.tool, start=0, end=len(request)))
+            continue
+        last = found[-1]
+        if part.tool != last.tool:
+            found[-1] = Segment(tool=last.tool, start=last.start, end=start)
+            found.append(Segment(tool=part.tool, start=start, end=len(request)))
+    return tuple(found)
+
+
 def _parts(texts: Sequence[str], tools: Sequence[ToolSpec], vectors: Mapping[str, Vector]) -> tuple[Part, ...]:
     found: list[Part] = []
     for text in texts:
         near = sorted(((_dot(vectors[text], vectors[text_of(tool)]), tool.name) for tool in tools), reverse=True)
         (similarity, name), *others = near
-        margin = similarity - others[0][0] if others else 0.0
+        margin = similarity - others[0][0] if others else similarity
         found.append(Part(text=text, tool=name, similarity=similarity, margin=margin))
     return tuple(found)
 

@@ -107,7 +107,8 @@ def is_reading(value: Any, name: str, schema: JsonSchema, text: str) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     about = f"{name} {schema.get('description', '')}"
-    return any(_equal(fitting(number, text, about), value) for number in said_numbers(text))
+    counted = (number for number in said_numbers(text) if not is_ordinal(text, number))
+    return any(_equal(fitting(number, text, about), value) for number in counted)
 
 
 def _digits(text: str) -> set[str]:

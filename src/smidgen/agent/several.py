@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent.numbers import said_numbers
+from smidgen.agent.numbers import Said, said_numbers
+from smidgen.agent.rules.spans import dates
 from smidgen.agent.words import holds, stems
 from smidgen.messages import ToolCall
 from smidgen.models.tool_use import More
@@ -68,9 +69,7 @@ def leftover(request: str, calls: Sequence[ToolCall], about: Sequence[str] = ())
     held |= {float(reading) for said in said_numbers(text) for reading in said.readings}
     company = _company(request, values)
     numbers = [
-        said.start
-        for said in said_numbers(request)
-        if request[said.start].isdigit() and not any(_near(float(reading), held) for reading in said.readings)
+        said.start for said in _amounts(request) if not any(_near(float(reading), held) for reading in said.readings)
     ]
     named = [(match.start(), match["text"]) for match in _QUOTED.finditer(request)]
     named += [(match.start(), match[0]) for match in _NAME.finditer(request)]
@@ -88,6 +87,20 @@ def leftover(request: str, calls: Sequence[ToolCall], about: Sequence[str] = ())
         asks=len(_ASKS.findall(request)) >= max(len(calls), 1),
         cue=bool(_CUES.search(request)),
     )
+
+
+_NO_AMOUNT = re.compile(r"(?:\^\s?[-−]?|\d:)$")
+"""Before an exponent, or the minutes of a time."""
+
+
+def _amounts(text: str) -> list[Said]:
+    """Numbers in digits that stand by themselves."""
+    found = said_numbers(text)
+    return [
+        said
+        for said in found
+        if text[said.start].isdigit() and not _NO_AMOUNT.search(text, max(0, said.start - 4), said.start)
+    ]
 
 
 def _company(request: str, values: Sequence[Any]) -> set[str]:
@@ -154,13 +167,27 @@ def without_held(request: str, calls: Sequence[ToolCall], tool: str) -> str:
         return request
     held = {float(value) for call in calls for value in _leaves(call.arguments) if _is_number(value)}
     taken = sum(_is_number(value) for value in last.arguments.values())
-    said = [number for number in said_numbers(request) if request[number.start].isdigit()]
+    within = [(span.start, span.end) for span in dates(request)]
+    said = [number for number in _amounts(request) if not any(start <= number.start < end for start, end in within)]
     free = [number for number in said if not any(_near(float(reading), held) for reading in number.readings)]
     if not taken or not free or len(free) % taken or len(free) == len(said):
         return request
     masked = list(request)
-    for number in said_numbers(request):
+    for number in said:
         if number not in free:
+            masked[number.start : number.end] = " " * (number.end - number.start)
+    return "".join(masked)
+
+
+def without_others(request: str, focus: tuple[int, int], needed: int) -> str:
+    """The request without the numbers outside a part of it, if the part says as many as are needed."""
+    start, end = focus
+    said = _amounts(request)
+    if end <= start or sum(start <= number.start < end for number in said) < max(needed, 1):
+        return request
+    masked = list(request)
+    for number in said:
+        if not start <= number.start < end:
             masked[number.start : number.end] = " " * (number.end - number.start)
     return "".join(masked)
 

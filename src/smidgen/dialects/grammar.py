@@ -130,7 +130,7 @@ class Grammar:
         if "const" in schema:
             return self.rule(literal(self._write(schema["const"], level)))
         if "enum" in schema:
-            return self._choice([literal(self._write(option, level)) for option in schema["enum"]])
+            return self._choice([literal(text) for option in schema["enum"] for text in self._spellings(option, level)])
         options: list[JsonSchema] = schema.get("anyOf") or schema.get("oneOf") or []
         if options:
             rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
@@ -252,13 +252,17 @@ class Grammar:
             rest = self.rule(f"{following if needed else f'({following})?'} {rest}".strip())
         return first
 
+    def _spellings(self, value: Any, level: int) -> tuple[str, ...]:
+        """A very small number also as people write it: small models don't turn 0.00001 into 1e-05."""
+        if isinstance(value, float) and 1e-12 <= abs(value) < 1e-4:
+            return self._write(value, level), f"{Decimal(repr(value)):f}", re.sub(r"e-0", "e-", repr(value))
+        return (self._write(value, level),)
+
     def _write(self, value: Any, level: int) -> str:
         if isinstance(value, bool):
             return self._notation.true if value else self._notation.false
         if value is None:
             return self._notation.null
-        if isinstance(value, float) and 1e-9 <= abs(value) < 1e-4:
-            return f"{Decimal(repr(value)):f}"  # as people write it: small models don't turn 0.00001 into 1e-05
         if isinstance(value, str | int | float):
             return json.dumps(value, ensure_ascii=False)
         raise ConstraintError("Only texts, numbers, true, false and null can be fixed choices.")

@@ -30,15 +30,15 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
     and no call holds (smidgen.agent.several.Leftover). likelihood: weight of the model's own log-probability of
     beginning a further call, which is not asked for at 0."""
 
-    intercept: float = -2.4
+    intercept: float = -1.45
     likelihood: float = 0.0
-    numbers: float = 0.8
-    names: float = 0.45
-    listed: float = 0.2
-    twins: float = 1.25
-    tools: float = 1.9
+    numbers: float = 1.5
+    names: float = 0.6
+    listed: float = 0.4
+    twins: float = 1.0
+    tools: float = 0.5
     counted: float = 1.8
-    asks: float = 0.75
+    asks: float = 0.6
     cue: float = 0.3
 
 

@@ -187,3 +187,20 @@ def test_a_number_that_nothing_else_takes_is_the_optional_one() -> None:
     tool = spec(["hours"], hours=NUMBER, deposit=NUMBER)
     assert ground.mentioned(tool, "a boat for 3 hours and 50 euros") == {"deposit": []}
     assert ground.mentioned(tool, "a boat for 3 hours") == {}
+
+
+def test_a_rate_in_percent_is_a_fraction_unless_percent_is_asked_for() -> None:
+    number = {"type": "number"}
+    tool = spec(["interest_rate"], interest_rate={**number, "description": "Yearly rate."})
+    assert enum_of(ground.narrowed(tool, "at 5%"), "interest_rate")[0] == 0.05
+    call = ToolCall(name=tool.name, arguments={"interest_rate": 5.0})
+    assert settle.without_inventions(call, tool, "at 5%")[0].arguments == {"interest_rate": 0.05}
+    tool = spec(["interest_rate"], interest_rate={**number, "description": "Yearly rate (percent)."})
+    call = ToolCall(name=tool.name, arguments={"interest_rate": 5.0})
+    assert settle.without_inventions(call, tool, "at 5%")[0].arguments == {"interest_rate": 5.0}
+
+
+def test_a_place_in_an_order_is_no_amount() -> None:
+    tool = spec(["a"], a={"type": "integer"}, gain={"type": "integer"})
+    call = ToolCall(name=tool.name, arguments={"a": 5, "gain": 1})
+    assert settle.without_inventions(call, tool, "the first has 5")[1] == ("gain",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.agent.several import adds_something, leftover, log_odds, without_held
+from smidgen.agent.several import adds_something, leftover, log_odds, without_held, without_others
 from smidgen.messages import ToolCall
 from smidgen.models.tool_use import More
 
@@ -64,6 +64,21 @@ def test_numbers_that_calls_hold_are_taken_where_the_rest_is_just_enough() -> No
     assert without_held(request, [call(a=3, b=4)], "plan") == "A box of   by   cm and another of 5 by 6 cm"
     assert without_held("3 by 4 cm, 7 kg", [call(a=3, b=4)], "plan") == "3 by 4 cm, 7 kg"
     assert without_held(request, [call(a=3, b=4)], "other") == request
+
+
+def test_numbers_of_other_parts_are_taken_where_a_part_says_enough() -> None:
+    request = "3 by 4 cm; 5 kg"
+    assert without_others(request, (0, 9), 2) == "3 by 4 cm;   kg"
+    assert without_others(request, (9, 15), 2) == request
+    assert without_others(request, (0, 0), 0) == request
+
+
+def test_what_stands_behind_the_same_word_is_a_twin_and_what_is_counted_is_wanted() -> None:
+    request = "The first has a side of 5 and a weight of 2, the second has a side of 7"
+    left = leftover(request, [call(side=5, weight=2)])
+    assert (left.twins, left.counted) == (1, True)
+    assert not leftover(request, [call(side=5, weight=2), call(side=7)]).counted
+    assert leftover("One for Rome, another for Oslo", [call(to="Rome")]).counted
 
 
 @given(st.text(max_size=120), st.one_of(st.text(max_size=20), st.integers(), st.floats(), st.booleans()))
