@@ -50,8 +50,8 @@ the work up in still other ways and go on for longer. With AVX-512 the tests' la
 What was caught when prefixes of over 20 tokens were copied wrongly, with AVX-512, in the tests of cached prefixes and
 of the sliding window:
 - without the cell in the middle: by the exact test alone, the others' differences stay as small as rounding;
-- without the last cell but one: by all six of cached prefixes (Qwen's by a twelfth: 1.06 of 0.98 nats), not by those of
-  the sliding window;
+- without the last cell but one: by all six of cached prefixes (Qwen's narrowly, 1.01 and 1.06 of 0.98), not by those
+  of the sliding window;
 - with one cell more, of another text's next token: by these six and that of the sliding window with rewind;
 - with one cell less: by the same, since the library refuses positions that don't follow.
 """

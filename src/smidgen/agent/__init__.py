@@ -80,6 +80,11 @@ class AgentModel(msgspec.Struct, frozen=True, kw_only=True):
     template: Template
     info: ModelInfo | None = None
 
+    @property
+    def special(self) -> tuple[str, ...]:
+        """Texts of its control tokens, as far as they are known: a dialect's marks among them are written as such."""
+        return self.info.control_tokens if self.info else ()
+
     async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
         """Itself: it is a `Supply` that has nothing left to do."""
         return self, ()

@@ -13,7 +13,7 @@ from smidgen.dialects import Dialect
 from smidgen.dialects.choose import dialect
 from smidgen.errors import SmidgenError
 from smidgen.events import EngineEvent, Failed, Notice
-from smidgen.messages import GenerateRequest, Message, Prompt, ScoreRequest, Segment
+from smidgen.messages import Constraint, GenerateRequest, Message, Prompt, ScoreRequest, Segment, ToolSpec
 
 STREAM_GRACE_S = 1.5
 """An engine ends its stream itself at the run's time limit, and then its figures are exact; this much later it is cut.
@@ -48,6 +48,10 @@ class Asking:
     @property
     def dialect(self) -> Dialect:
         return dialect(self.model.profile.dialect)
+
+    def constraint(self, tool: ToolSpec) -> Constraint:
+        """A grammar of one call of the tool in the model's dialect. Raises ConstraintError."""
+        return self.dialect.constraint((tool,), special=self.model.special)
 
     async def load(self) -> tuple[Notice, ...]:
         """Raises what the supply raises, DeadlineExceeded."""

@@ -243,9 +243,7 @@ class Performer:
             request = GenerateRequest(
                 prompt=(*fitted.prompt, *following),
                 sampling=self._asking.model.profile.tool_sampling,
-                constraint=self._asking.dialect.constraint(
-                    (ground.for_grammar(spec, free, own or said) if grounds else spec,)
-                ),
+                constraint=self._asking.constraint(ground.for_grammar(spec, free, own or said) if grounds else spec),
                 max_tokens=min(CALL_TOKENS, fitted.room),
                 timeout_s=self._deadline.remaining(),
             )

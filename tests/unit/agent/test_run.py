@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,10 +30,11 @@ from smidgen.events import (
     ToolReturned,
 )
 from smidgen.messages import GenerateRequest, Message, Prompt, ScoreRequest, ScoreResult, ToolCall
-from smidgen.testing import ScriptedEngine
+from smidgen.testing import FakeBackend, ScriptedEngine
 from smidgen.tools import Tool
 from smidgen.tools.builtin import builtin_tools
 from smidgen.tools.function import tool
+from smidgen.wire import LoadOptions
 
 Make = Callable[..., AgentModel]
 CALC: tuple[Tool, ...] = builtin_tools(None, ("calculator",))
@@ -101,6 +103,19 @@ async def test_a_worded_problem_is_routed_filled_checked_and_called(agent_model:
     assert (end.text, end.strategy) == ("80 - 15% = 68", "constrained")
     call = next(request for request in engine.requests if isinstance(request, GenerateRequest))
     assert call.constraint is not None and call.sampling.temperature == 0
+
+
+async def test_a_mark_that_is_a_control_token_is_written_as_one(agent_model: Make) -> None:
+    written = '<tool_call>\n{"name": "calculator", "arguments": {"expression": "80 - 15%"}}\n</tool_call>'
+    info = FakeBackend(LoadOptions(path="")).info
+    for controls in ((), ("<tool_call>", "</tool_call>")):
+        engine = ScriptedEngine([written])
+        known = msgspec.structs.replace(info, control_tokens=controls)
+        model = msgspec.structs.replace(agent_model(engine, dialect="hermes"), info=known)
+        await events_of(model, CALC, said("Take 15% of 80 away from it."), tool_choice="calculator")
+        call = next(request for request in engine.requests if isinstance(request, GenerateRequest))
+        assert call.constraint is not None
+        assert ('"<tool_call>"' in call.constraint.source) is not bool(controls)
 
 
 async def test_hi_calls_nothing(agent_model: Make) -> None:

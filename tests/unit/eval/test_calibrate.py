@@ -207,3 +207,22 @@ def test_results_of_an_evaluation_are_kept_apart_by_what_is_tuned() -> None:
     tuned = msgspec.structs.replace(row, tool_use=ToolUse(gate=Gate(missing=2.0)))
     assert _as_data(row) != _as_data(tuned)
     assert _as_data(tuned)["tool_use"]["gate"]["missing"] == 2.0
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_the_likelihood_of_a_further_call_is_not_asked_for_unless_it_helps(helps: bool) -> None:
+    drawn = random.Random(4)
+    names = More.__struct_fields__
+    rows: list[tuple[float, ...]] = []
+    labels: list[bool] = []
+    for _ in range(150):
+        likelihood, numbers = drawn.choice([-12.0, -3.0]), drawn.choice([0.0, 1.0])
+        features = {"intercept": 1.0, "likelihood": likelihood, "numbers": numbers}
+        rows.append(tuple(features.get(name, 0.0) for name in names))
+        labels.append((likelihood > -5 if helps else numbers > 0) is (drawn.random() < 0.85))
+    known = Examples(rows=tuple(rows), labels=tuple(labels), groups=tuple(range(150)), offsets=(0.0,) * 150)
+    found, decision = choose_more(known, More(intercept=-0.5, likelihood=0.0, numbers=0.5))
+    assert (found.likelihood > 0.2) is helps
+    assert found.likelihood == 0.0 or helps
+    assert "opinion" in decision.why
+    assert choose_more(known, More(intercept=-0.5, likelihood=0.05, numbers=0.5))[0].likelihood != 0.0

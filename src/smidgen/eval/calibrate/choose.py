@@ -133,17 +133,11 @@ def choose_gate(examples: Examples, with_opinion: Examples | None, incumbent: Ga
     if weights != towards:
         found = msgspec.structs.replace(incumbent, intercept=weights[0], similarity=weights[1], missing=weights[2])
     if with_opinion is not None:
-        without = msgspec.structs.replace(with_opinion, rows=tuple(row[:3] for row in with_opinion.rows))
-        start = (found.intercept, found.similarity, found.missing)
-        before = fitting.cross_validated(without, start)
-        after = fitting.cross_validated(with_opinion, (*start, 0.0))
-        gained = fitting.is_less(after, before)
-        why += f"; with the model's opinion {_mean(after):.3f} instead of {_mean(before):.3f}"
-        if gained:
-            weights = _rounded(fitting.fit(with_opinion, (*start, 0.0)))
-            found = msgspec.structs.replace(
-                incumbent, intercept=weights[0], similarity=weights[1], missing=weights[2], likelihood=weights[3]
-            )
+        opinion, told = _with_opinion(with_opinion, (found.intercept, found.similarity, found.missing))
+        why += told
+        if opinion:
+            fields = zip(("intercept", "similarity", "missing", "likelihood"), opinion, strict=True)
+            found = msgspec.structs.replace(incumbent, **dict(fields))
     return found, Decision(setting="gate", before=_weights(incumbent), after=_weights(found), why=why)
 
 
@@ -178,10 +172,30 @@ def _feature(name: str, left: Leftover, likelihood: float) -> float:
 
 
 def choose_more(examples: Examples, incumbent: More) -> tuple[More, Decision]:
-    towards = tuple(getattr(incumbent, name) for name in More.__struct_fields__)
-    weights, why = _fitted(examples, towards)
-    found = More(**dict(zip(More.__struct_fields__, weights, strict=True))) if weights != towards else incumbent
+    """Where the model's likelihood doesn't count, which saves asking for it, it only enters if it helps."""
+    names = [name for name in More.__struct_fields__ if name != "likelihood"]
+    places = [More.__struct_fields__.index(name) for name in (*names, "likelihood")]
+    examples = msgspec.structs.replace(examples, rows=tuple(tuple(row[i] for i in places) for row in examples.rows))
+    if incumbent.likelihood:
+        names.append("likelihood")
+    towards = tuple(getattr(incumbent, name) for name in names)
+    known = msgspec.structs.replace(examples, rows=tuple(row[: len(names)] for row in examples.rows))
+    weights, why = _fitted(known, towards)
+    if not incumbent.likelihood:
+        opinion, told = _with_opinion(examples, weights)
+        why += told
+        weights, names = (opinion, [*names, "likelihood"]) if opinion else (weights, names)
+    found = msgspec.structs.replace(incumbent, **dict(zip(names, weights, strict=True)))
     return found, Decision(setting="more", before=_weights(incumbent), after=_weights(found), why=why)
+
+
+def _with_opinion(examples: Examples, start: tuple[float, ...]) -> tuple[tuple[float, ...], str]:
+    """The weights with one more for the last feature, the model's opinion; () if it doesn't help. And why."""
+    without = msgspec.structs.replace(examples, rows=tuple(row[:-1] for row in examples.rows))
+    before, after = fitting.cross_validated(without, start), fitting.cross_validated(examples, (*start, 0.0))
+    why = f"; with the model's opinion {_mean(after):.3f} instead of {_mean(before):.3f}"
+    helps = examples.enough and fitting.is_less(after, before)
+    return _rounded(fitting.fit(examples, (*start, 0.0))) if helps else (), why
 
 
 def _fitted(examples: Examples, towards: tuple[float, ...]) -> tuple[tuple[float, ...], str]:

@@ -90,7 +90,7 @@ class Collector:
             request = GenerateRequest(
                 prompt=self._prompt(dialect, case, shown),
                 sampling=self.model.profile.tool_sampling,
-                constraint=dialect.constraint((ground.for_grammar(tool, case.said),)),
+                constraint=dialect.constraint((ground.for_grammar(tool, case.said),), special=self.model.special),
                 max_tokens=CALL_TOKENS,
             )
             done = await self._generated(request)
