@@ -157,7 +157,7 @@ class Chooser:
             names = tuple(tool.name for tool in tools)
             if not tools:
                 return None
-        left = several.leftover(self._request, calls, [name for name in about if name in names])
+        left = several.leftover(self._request, calls, [name for name in about if name in names], tools)
         said: Sequence[float] = ()
         if len(tools) > 1 or use.more.likelihood:
             if not use.more.likelihood and several.log_odds(left, 0.0, use.more) < 0:

@@ -71,8 +71,7 @@ def narrowed(spec: ToolSpec, request: str) -> ToolSpec:
     """The tool with its numeric parameters narrowed to the numbers said, for the grammar only. Where the request says
     fewer numbers than are required, nothing is narrowed: some then come from elsewhere."""
     said = said_numbers(request)
-    amounts = tuple(number for number in said if not is_ordinal(request, number))
-    said = amounts if amounts and len(amounts) >= numbers_needed(spec) else said
+    said = _amounts(spec, request, said)
     if not 0 < len(said) <= MOST_NUMBERS or numbers_missing(request, spec):
         return spec
     required = set(required_of(spec))
@@ -81,6 +80,18 @@ def narrowed(spec: ToolSpec, request: str) -> ToolSpec:
         for name, schema in properties_of(spec).items()
     }
     return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
+
+
+def _amounts(spec: ToolSpec, request: str, said: Sequence[Said]) -> Sequence[Said]:
+    """Without ordinals, if enough is said without them; and where just as many numbers as are required stand in digits,
+    those: the "two" of "two charges of 5 C and 7 C" only counts."""
+    needed = numbers_needed(spec)
+    digits = tuple(number for number in said if request[number.start].isdigit())
+    numeric = sum(is_numeric(schema) for schema in properties_of(spec).values())
+    if digits and len(digits) == needed == numeric:
+        return digits
+    amounts = tuple(number for number in said if not is_ordinal(request, number))
+    return amounts if amounts and len(amounts) >= needed else said
 
 
 def _narrowed(schema: JsonSchema, said: Sequence[Said], text: str, about: str, others: Sequence[Any]) -> JsonSchema:

@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import msgspec
 
+from smidgen.agent.ground import default_of, properties_of
 from smidgen.agent.numbers import Said, said_numbers
 from smidgen.agent.rules.spans import dates
-from smidgen.agent.words import holds, stems
-from smidgen.messages import ToolCall
+from smidgen.agent.words import choices_of, holds, stems
+from smidgen.messages import ToolCall, ToolSpec
 from smidgen.models.tool_use import More
 
 _QUOTED = re.compile(r"(?<!\w)['\"‘“](?P<text>[^'\"’”]{2,60})['\"’”](?!\w)")
@@ -45,8 +46,9 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
 
     numbers, names: how many. listed: second parts of "x and y". twins: those of the numbers and names that stand behind
     the same word as one that is held ("radius of 5 ... radius of 10"). tools: those that a part is about and that were
-    not called. counted: it counts more things than there are calls ("the second", "another"). asks: it asks for more
-    than one thing. cue: it says that it wants several ("each", "respectively").
+    not called. choices: those of the called tools' parameters that it names. counted: it counts more things than there
+    are calls ("the second", "another"). asks: it asks for more than one thing. cue: it says that it wants several
+    ("each", "respectively").
     """
 
     numbers: int = 0
@@ -54,13 +56,16 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     listed: int = 0
     twins: int = 0
     tools: int = 0
+    choices: int = 0
     counted: bool = False
     asks: bool = False
     cue: bool = False
 
 
-def leftover(request: str, calls: Sequence[ToolCall], about: Sequence[str] = ()) -> Leftover:
-    """about: the tools that the request's parts are nearest to."""
+def leftover(
+    request: str, calls: Sequence[ToolCall], about: Sequence[str] = (), tools: Sequence[ToolSpec] = ()
+) -> Leftover:
+    """about: the tools that the request's parts are nearest to. tools: those that are offered, for their choices."""
     values = [leaf for call in calls for leaf in _leaves(call.arguments)]
     held = {float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)}
     words = stems(" ".join(f"{call.name} {' '.join(map(str, call.arguments))}" for call in calls))
@@ -83,10 +88,24 @@ def leftover(request: str, calls: Sequence[ToolCall], about: Sequence[str] = ())
         listed=len(unlisted),
         twins=sum(_word_before(request, start) in company for start in (*numbers, *names)),
         tools=len(set(about) - called),
+        choices=_choices_left(request, [tool for tool in tools if tool.name in called], values),
         counted=_counts(request) > len(calls),
         asks=len(_ASKS.findall(request)) >= max(len(calls), 1),
         cue=bool(_CUES.search(request)),
     )
+
+
+def _choices_left(request: str, tools: Sequence[ToolSpec], values: Sequence[Any]) -> int:
+    """Choices of these tools' parameters that the request names and no call holds; a default goes without saying."""
+    held = {str(value).lower() for value in values}
+    schemas = (schema for tool in tools for schema in properties_of(tool).values())
+    named = {
+        choice
+        for schema in schemas
+        for choice in choices_of(schema)
+        if choice != default_of(schema) and holds(request, choice)
+    }
+    return sum(choice.lower() not in held for choice in named)
 
 
 _NO_AMOUNT = re.compile(r"(?:\^\s?[-−]?|\d:)$")
@@ -138,6 +157,7 @@ def log_odds(left: Leftover, likelihood: float, more: More) -> float:
         + more.listed * min(left.listed, 3)
         + more.twins * min(left.twins, 3)
         + more.tools * min(left.tools, 2)
+        + more.choices * min(left.choices, 2)
         + more.counted * left.counted
         + more.asks * left.asks
         + more.cue * left.cue

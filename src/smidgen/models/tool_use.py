@@ -37,6 +37,7 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
     listed: float = 0.4
     twins: float = 1.0
     tools: float = 0.5
+    choices: float = 1.6
     counted: float = 1.8
     asks: float = 0.6
     cue: float = 0.3
