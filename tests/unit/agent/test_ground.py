@@ -204,3 +204,10 @@ def test_a_place_in_an_order_is_no_amount() -> None:
     tool = spec(["a"], a={"type": "integer"}, gain={"type": "integer"})
     call = ToolCall(name=tool.name, arguments={"a": 5, "gain": 1})
     assert settle.without_inventions(call, tool, "the first has 5")[1] == ("gain",)
+
+
+def test_a_word_that_only_counts_what_is_listed_is_no_amount() -> None:
+    both = spec(["a", "b"], a=NUMBER, b=NUMBER)
+    assert set(enum_of(ground.narrowed(both, "two boats of 5 m and 7 m"), "a")) == {5, 7}
+    more = spec(["a", "b"], a=NUMBER, b=NUMBER, boats={"type": "integer"})
+    assert 2 in enum_of(ground.narrowed(more, "two boats of 5 m and 7 m"), "boats")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.agent.several import adds_something, leftover, log_odds, without_held, without_others
-from smidgen.messages import ToolCall
+from smidgen.messages import ToolCall, ToolSpec
 from smidgen.models.tool_use import More
 
 
@@ -79,6 +79,17 @@ def test_what_stands_behind_the_same_word_is_a_twin_and_what_is_counted_is_wante
     assert (left.twins, left.counted) == (1, True)
     assert not leftover(request, [call(side=5, weight=2), call(side=7)]).counted
     assert leftover("One for Rome, another for Oslo", [call(to="Rome")]).counted
+
+
+def test_a_choice_that_the_request_names_is_left_over_until_a_call_holds_it() -> None:
+    paint = {"type": "string", "enum": ["watercolour", "acrylic", "oil"], "default": "oil"}
+    tool = ToolSpec(name="plan", description="", parameters={"type": "object", "properties": {"paint": paint}})
+    request = "mix pink in watercolour and teal in acrylic, no oil"
+    one = [call(paint="watercolour")]
+    assert leftover(request, one, tools=[tool]).choices == 1
+    assert leftover(request, [*one, call(paint="acrylic")], tools=[tool]).choices == 0
+    assert leftover(request, one).choices == 0
+    assert log_odds(leftover(request, one, tools=[tool]), 0.0, More()) > log_odds(leftover(request, one), 0.0, More())
 
 
 @given(st.text(max_size=120), st.one_of(st.text(max_size=20), st.integers(), st.floats(), st.booleans()))
