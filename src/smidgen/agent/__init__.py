@@ -7,13 +7,13 @@ choosing which tool, if any, and whether another call follows
 relevance, several    pure: how near a request is to a tool; what of it no call holds yet
 enumerations, apportion    pure: lists that calls are made of; which part of a request a call is about
 rules, route          requests that need no model; sorting by example, where there is no embedder
-writing  a call under a grammar of what the request says
-ground, described, numbers, words    pure: what a request says, and what a call's values may be
+writing  calls under a grammar of what the request says; answering: answers in words
+ground, settle, described, numbers, words    pure: what a request says, and what a call's values may be
 verify   checks of calls and answers
 context  what of the history fits, counted in the model's own tokens
 calling  one tool call with its limits and its approval
 deadline the run's time limit, around each wait, the one for the model included
-account  tokens and seconds used, also of what was broken off
+account  tokens and seconds used, also of what was broken off; journal: what is told of the run at its end
 
 Plain chat is an agent without tools.
 """
