@@ -7,8 +7,9 @@ the default anyway does no harm.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import product
 from typing import Any, cast
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from smidgen.agent.ground import UNIT_NAME, default_of, fitting, properties_of, required_of
 from smidgen.agent.measures import measures_other, units_like
 from smidgen.agent.numbers import is_ordinal, said_numbers
-from smidgen.agent.words import choices_of, holds, stems
+from smidgen.agent.words import choices_of, holds, spaced, stems
 from smidgen.dialects.convert import types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 
@@ -37,7 +38,33 @@ def without_inventions(call: ToolCall, spec: ToolSpec, request: str) -> tuple[To
         for name, value in call.arguments.items()
         if name not in dropped
     }
-    return msgspec.structs.replace(call, arguments=kept), dropped
+    return msgspec.structs.replace(call, arguments=_facing(kept, request)), dropped
+
+
+_START = frozenset({"from", "start", "origin", "source", "departure", "beginning", "begin"})
+_END = frozenset({"to", "end", "destination", "target", "arrival", "goal"})
+
+
+def _facing(arguments: Mapping[str, Any], request: str) -> dict[str, Any]:
+    """Where a request says "from A to B" and the call goes from B to A, the other way round."""
+    texts = {name: set(spaced(name).lower().split()) for name, value in arguments.items() if isinstance(value, str)}
+    turned = dict(arguments)
+    for start, end in product(texts, texts):
+        heads, tails = texts[start] & _START, texts[end] & _END
+        if not heads or not tails or texts[start] - heads != texts[end] - tails:
+            continue
+        one, other = arguments[start], arguments[end]
+        if _leads(one, other, request) or not _leads(other, one, request):
+            continue
+        turned[start], turned[end] = other, one
+    return turned
+
+
+def _leads(start: str, end: str, request: str) -> bool:
+    """Does the request say "from start ... to end"?"""
+    first = rf"\bfrom\s+(?:the\s+|my\s+)?{re.escape(start.split(',')[0])}\b"
+    then = rf"\bto\s+(?:the\s+|my\s+)?{re.escape(end.split(',')[0])}\b"
+    return re.search(rf"{first}.*{then}", request, re.IGNORECASE | re.DOTALL) is not None
 
 
 def as_asked(value: Any, name: str, schema: JsonSchema, text: str) -> Any:

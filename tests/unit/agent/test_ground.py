@@ -211,3 +211,18 @@ def test_a_word_that_only_counts_what_is_listed_is_no_amount() -> None:
     assert set(enum_of(ground.narrowed(both, "two boats of 5 m and 7 m"), "a")) == {5, 7}
     more = spec(["a", "b"], a=NUMBER, b=NUMBER, boats={"type": "integer"})
     assert 2 in enum_of(ground.narrowed(more, "two boats of 5 m and 7 m"), "boats")
+
+
+def test_from_and_to_are_not_confused() -> None:
+    trip = spec(["start_pier", "end_pier"], start_pier=TEXT, end_pier=TEXT, name=TEXT)
+
+    def settled(start: str, end: str, request: str) -> tuple[object, object]:
+        call = ToolCall(name="rent_boat", arguments={"start_pier": start, "end_pier": end, "name": "Ann"})
+        arguments = settle.without_inventions(call, trip, request)[0].arguments
+        return arguments["start_pier"], arguments["end_pier"]
+
+    assert settled("Brienz", "Thun", "Ann rents a boat from Thun to Brienz") == ("Thun", "Brienz")
+    assert settled("Thun", "Brienz", "Ann rents a boat from Thun to Brienz") == ("Thun", "Brienz")
+    assert settled("Brienz", "Thun", "Ann rents a boat in Thun, and in Brienz") == ("Brienz", "Thun")
+    back = "Ann, from Thun to Brienz and from Brienz to Thun"
+    assert settled("Brienz", "Thun", back) == ("Brienz", "Thun")

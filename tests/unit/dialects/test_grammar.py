@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
-from smidgen.agent.verify import schema_problems
+from smidgen.agent.conformity import schema_problems
 from smidgen.dialects.choose import NAMES, dialect
 from smidgen.dialects.grammar import TWO_PARTS
 from smidgen.errors import ConstraintError
