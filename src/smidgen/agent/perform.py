@@ -157,6 +157,11 @@ class Performer:
         asked = [turn.content for turn in self._history if turn.role == "user"]
         return asked[-2] if len(asked) > 1 else ""
 
+    def _answered(self) -> str:
+        """What was said right before the request."""
+        turn = self._history[-2] if len(self._history) > 1 else None
+        return turn.content if turn is not None and turn.role == "assistant" else ""
+
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
 
@@ -174,7 +179,9 @@ class Performer:
     async def _route(self, action: Route) -> AsyncIterator[AgentEvent]:
         request = self._request
         if action.strategy == "rules":
-            choice = rules.match(request, self._offered, self._request_before()) or Choice(tool="", reason="")
+            choice = rules.match(request, self._offered, self._request_before(), self._answered()) or Choice(
+                tool="", reason=""
+            )
             if len(choice.calls) > 1 and not self.state.several:
                 choice = Choice(tool="", reason="")
             if choice.calls:

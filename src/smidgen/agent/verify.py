@@ -12,7 +12,7 @@ from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
 from smidgen.agent.settle import is_reading
-from smidgen.agent.words import holds, stems
+from smidgen.agent.words import holds, spaced, stems
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools import Effect
 
@@ -32,6 +32,7 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
         return Verdict(ok=False, reason=problem)
     text = "\n".join(sources)
     unsaid = unsaid_texts(call, spec, request, text) or unresolved(call, spec, request, text)
+    unsaid = unsaid or unknown_place(call, spec, request)
     unsaid = unsaid or (unsaid_content(call, spec, text) if effect == "write" else ())
     if unsaid:
         return Verdict(ok=False, reason=f"the request doesn't say {' and '.join(unsaid)}", missing=unsaid)
@@ -169,6 +170,24 @@ def unresolved(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tuple
         and not stems(value) & said
         and not re.search(r"\d", value)
     )
+
+
+_OWN_PLACE = re.compile(
+    r"\b(?:at|in|for|near)\s+(?:my|our|his|her|their)\s+(?:\w+['’]s\s+)?"
+    r"(?:\w+['’]s(?=\s*(?:$|[?.!,]))|place|house|home|flat|town|city|village|country|office|hotel)\b",
+    re.IGNORECASE,
+)
+_PLACES = frozenset({"timezone", "location", "place", "city", "address", "country", "destination"})
+
+
+def unknown_place(call: ToolCall, spec: ToolSpec, request: str) -> tuple[str, ...]:
+    """The parameter for a place that the call leaves out, where the request names one that only the user knows: "at my
+    sister's place"."""
+    if not _OWN_PLACE.search(request):
+        return ()
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    places = [name for name in properties if set(spaced(name).lower().split()) & _PLACES]
+    return tuple(places[:1]) if not set(places) & set(call.arguments) else ()
 
 
 def unsaid_content(call: ToolCall, spec: ToolSpec, text: str) -> tuple[str, ...]:

@@ -211,3 +211,14 @@ def test_a_types_name_is_no_value_unless_it_was_said() -> None:
     verdict = check_call(call, find, "read", ["Find a sculpture"])
     assert not verdict.ok and "only a type" in verdict.reason
     assert check_call(call, find, "read", ["Find works made of string"]).ok
+
+
+def test_a_place_that_only_the_user_knows_is_asked_for() -> None:
+    place = {"type": "object", "properties": {"timezone": {"type": "string"}}, "required": []}
+    clock = ToolSpec(name="clock", description="The time.", parameters=place)
+    here, there = ToolCall(name="clock", arguments={}), ToolCall(name="clock", arguments={"timezone": "Rome"})
+    asked = "what time is it at my brother's place?"
+    assert check_call(here, clock, "read", [asked], asked).missing == ("timezone",)
+    assert check_call(there, clock, "read", [asked], asked).ok
+    assert check_call(here, clock, "read", ["what time is it?"], "what time is it?").ok
+    assert check_call(here, clock, "read", ["what time is it on my watch?"], "what time is it on my watch?").ok
