@@ -5,14 +5,15 @@ plan     pure: state in, one action out
 asking   what is asked of the models: loaded when needed, under the time limit, accounted
 choosing which tool, if any, and whether another call follows
 relevance, several    pure: how near a request is to a tool; what of it no call holds yet
+enumerations, apportion    pure: lists that calls are made of; which part of a request a call is about
 rules, route          requests that need no model; sorting by example, where there is no embedder
-writing  a call under a grammar of what the request says
-ground, numbers, words    pure: what a request says, and what a call's values may be
-verify   checks of calls and answers
+writing  calls under a grammar of what the request says; answering: answers in words
+ground, settle, described, numbers, words    pure: what a request says, and what a call's values may be
+verify, conformity    checks of calls and answers; of values against a schema
 context  what of the history fits, counted in the model's own tokens
 calling  one tool call with its limits and its approval
 deadline the run's time limit, around each wait, the one for the model included
-account  tokens and seconds used, also of what was broken off
+account  tokens and seconds used, also of what was broken off; journal: what is told of the run at its end
 
 Plain chat is an agent without tools.
 """

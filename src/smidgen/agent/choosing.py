@@ -16,6 +16,7 @@ from smidgen.agent import AgentSettings, prompts, relevance, route, rules, sever
 from smidgen.agent.asking import Asking
 from smidgen.agent.plan import Choice
 from smidgen.agent.relevance import Relevance
+from smidgen.agent.relevance import Segment as Stretch
 from smidgen.agent.route import Likelihoods
 from smidgen.dialects import Dialect
 from smidgen.engine import Engine
@@ -47,6 +48,7 @@ class Chooser:
         self._request = next((turn.content for turn in reversed(history) if turn.role == "user"), "")
         self._relevance: Relevance | None = None
         self._measured = False
+        self._looked_at = 0
         self.notices: list[Notice] = []
 
     async def choose(self, *, simplified: bool, failed: Collection[str] = ()) -> Choice:
@@ -89,8 +91,16 @@ class Chooser:
                 score + math.log(max(sorted_to.tools[name], 1e-6)) for name, score in zip(names, scores, strict=True)
             ]
         best = max(range(len(names)), key=scores.__getitem__)
-        share = 1 / sum(math.exp(score - scores[best]) for score in scores)
-        return Choice(tool=names[best], reason=f"{names[best]} {share:.0%}", probability=share, shortlist=names)
+        focus = (0, 0)
+        if names[best] in self._wanted and "several" not in self._settings.off:
+            following = self._following((), names)
+            if following is not None:
+                best, focus = names.index(following.tool), (following.start, following.end)
+        peak = max(scores)
+        share = math.exp(scores[best] - peak) / sum(math.exp(score - peak) for score in scores)
+        return Choice(
+            tool=names[best], reason=f"{names[best]} {share:.0%}", probability=share, shortlist=names, focus=focus
+        )
 
     async def _sorted(self, tools: Sequence[ToolSpec]) -> Likelihoods:
         before = prompts.exchange_before(self._history)
@@ -137,29 +147,80 @@ class Chooser:
     async def further(self, prompt: Prompt, calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> Choice | None:
         """The tool of the next call, None if none follows. prompt: that of the calls so far, without them."""
         dialect, use = self._asking.dialect, self._asking.model.profile.tool_use
-        written = Segment(written_calls(dialect, calls), special=False)
-        said = await self._asking.score((*prompt, written), further_leads(dialect, tools), against_all=True)
-        likelihood = either(said)
+        names = tuple(tool.name for tool in tools)
+        part = self.next_part(calls)
+        if part is not None:
+            return part
         about = self._relevance.about if self._relevance else ()
-        left = several.leftover(self._request, calls, [name for name in about if name in {t.name for t in tools}])
-        if several.log_odds(left, likelihood, use.more) < 0:
+        if self._relevance is not None:
+            tools = [tool for tool in tools if tool.name in {*about, *(call.name for call in calls)}]
+            names = tuple(tool.name for tool in tools)
+            if not tools:
+                return None
+        left = several.leftover(self._request, calls, [name for name in about if name in names], tools)
+        said: Sequence[float] = ()
+        if len(tools) > 1 or use.more.likelihood:
+            if not use.more.likelihood and several.log_odds(left, 0.0, use.more) < 0:
+                return None
+            written = Segment(written_calls(dialect, calls), special=False)
+            said = await self._asking.score((*prompt, written), further_leads(dialect, tools), against_all=True)
+        if several.log_odds(left, either(said) if said else 0.0, use.more) < 0:
             return None
+        if len(tools) == 1:
+            return Choice(tool=names[0], reason=f"a further call, of {names[0]}", shortlist=names)
         called = {call.name for call in calls}
         near = self._similar()
 
         def score(index: int) -> float:
             name = tools[index].name
-            uncalled = UNCALLED if name in about and name not in called else 0.0
-            return said[index] + min(NEXT_CHOICE * use.choice, NEXT_MOST) * near.get(name, 0.0) + uncalled
+            bonus = UNCALLED if name in about and name not in called else 0.0
+            return said[index] + min(NEXT_CHOICE * use.choice, NEXT_MOST) * near.get(name, 0.0) + bonus
 
         best = max(range(len(tools)), key=score)
-        names = tuple(tool.name for tool in tools)
         return Choice(tool=names[best], reason=f"a further call, of {names[best]}", shortlist=names)
 
     @property
     def about(self) -> tuple[str, ...]:
         """Tools that a part of the request is about; without an embedder, all that are offered."""
         return self._relevance.about if self._relevance else tuple(tool.name for tool in self._offered)
+
+    def next_part(self, calls: Sequence[ToolCall], *, is_done: bool = False) -> Choice | None:
+        """The tool of the next part of the request that is not done; None if all are, or it has no such parts. is_done:
+        whatever is left of the part that was looked at last, nothing more is to be called for it."""
+        self._looked_at += is_done
+        names = tuple(tool.name for tool in self._offered)
+        following = self._following(calls, names)
+        if following is None:
+            return None
+        reason = f"a part of the request is plainly for {following.tool}"
+        near = self._similar()
+        most = self._asking.model.profile.tool_use.shortlist
+        short = sorted(names, key=lambda name: -near.get(name, 0.0))[:most]
+        shortlist = tuple(name for name in names if name in short or name == following.tool)
+        focus = (following.start, following.end)
+        return Choice(tool=following.tool, reason=reason, shortlist=shortlist, focus=focus)
+
+    def _following(self, calls: Sequence[ToolCall], names: Sequence[str]) -> Stretch | None:
+        """The next part of the request that is for a tool not called yet, or that says what no call holds; only where
+        several tools are plainly wanted."""
+        if self._relevance is None or not self._wanted:
+            return None
+        called, more = {call.name for call in calls}, self._asking.model.profile.tool_use.more
+        for index, part in enumerate(relevance.segments(self._request, self._relevance.parts)):
+            if index < self._looked_at or part.tool not in names:
+                continue
+            left = several.leftover(self._request[part.start : part.end], [c for c in calls if c.name == part.tool])
+            uncalled = part.tool in self._wanted and part.tool not in called
+            if uncalled or (part.tool in called and several.log_odds(left, 0.0, more) >= 0):
+                self._looked_at = index
+                return part
+        return None
+
+    @property
+    def _wanted(self) -> tuple[str, ...]:
+        """Tools that parts of the request are plainly about, if they are several."""
+        found = self._relevance.wanted if self._relevance else ()
+        return found if len(found) > 1 else ()
 
     def _similar(self) -> dict[str, float]:
         if self._relevance is None:

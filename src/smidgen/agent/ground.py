@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from smidgen.agent.measures import converted, units_like
-from smidgen.agent.numbers import PI, Said, said_numbers
+from smidgen.agent.numbers import PI, Said, is_ordinal, said_numbers
 from smidgen.agent.rules.spans import files
 from smidgen.agent.words import choices_of, holds, stems
 from smidgen.dialects.convert import convert, types_of
@@ -51,21 +51,27 @@ def default_of(schema: JsonSchema) -> Any:
     return _MISSING if told is None else convert(told["value"], schema)
 
 
+def numbers_needed(spec: ToolSpec) -> int:
+    """By its required parameters, lists aside."""
+    return sum(is_numeric(properties_of(spec)[name]) for name in required_of(spec))
+
+
 def numbers_missing(request: str, spec: ToolSpec) -> int:
     """How many more numbers the tool requires than the request says; 0 if it says enough."""
-    needed = sum(is_numeric(properties_of(spec)[name]) for name in required_of(spec))
-    return max(0, needed - len(said_numbers(request)))
+    return max(0, numbers_needed(spec) - len(said_numbers(request)))
 
 
-def for_grammar(spec: ToolSpec, said: str) -> ToolSpec:
-    """The tool as the grammar of its call shall have it, given what was said."""
-    return with_spoken(named(narrowed(spec, said), said), mentioned(spec, said))
+def for_grammar(spec: ToolSpec, said: str, request: str | None = None) -> ToolSpec:
+    """The tool as the grammar of its call shall have it. said: where its numbers may come from; request: what speaks of
+    its optional parameters, the same if not given."""
+    return with_spoken(named(narrowed(spec, said), said), mentioned(spec, said if request is None else request))
 
 
 def narrowed(spec: ToolSpec, request: str) -> ToolSpec:
     """The tool with its numeric parameters narrowed to the numbers said, for the grammar only. Where the request says
     fewer numbers than are required, nothing is narrowed: some then come from elsewhere."""
     said = said_numbers(request)
+    said = _amounts(spec, request, said)
     if not 0 < len(said) <= MOST_NUMBERS or numbers_missing(request, spec):
         return spec
     required = set(required_of(spec))
@@ -74,6 +80,18 @@ def narrowed(spec: ToolSpec, request: str) -> ToolSpec:
         for name, schema in properties_of(spec).items()
     }
     return msgspec.structs.replace(spec, parameters={**spec.parameters, "properties": properties})
+
+
+def _amounts(spec: ToolSpec, request: str, said: Sequence[Said]) -> Sequence[Said]:
+    """Without ordinals, if enough is said without them; and where just as many numbers as are required stand in digits,
+    those: the "two" of "two charges of 5 C and 7 C" only counts."""
+    needed = numbers_needed(spec)
+    digits = tuple(number for number in said if request[number.start].isdigit())
+    numeric = sum(is_numeric(schema) for schema in properties_of(spec).values())
+    if digits and len(digits) == needed == numeric:
+        return digits
+    amounts = tuple(number for number in said if not is_ordinal(request, number))
+    return amounts if amounts and len(amounts) >= needed else said
 
 
 def _narrowed(schema: JsonSchema, said: Sequence[Said], text: str, about: str, others: Sequence[Any]) -> JsonSchema:
@@ -112,8 +130,10 @@ def fitting(said: Said, text: str, about: str) -> tuple[Decimal, ...]:
     if first == 100 * second:
         if re.search(r"\bdecimal|\bfraction|\b0\.\d", about, re.IGNORECASE):
             return (second,)
-        is_share = re.search(r"\b(?:in|as)\s+(?:an?\s+)?percent|%", about, re.IGNORECASE)
-        return (first,) if is_share else said.readings
+        if re.search(r"\b(?:in|as)\s+(?:an?\s+)?percent|%", about, re.IGNORECASE):
+            return (first,)
+        is_share = _SHARE.search(about) and not _IN_PERCENT.search(about)
+        return (second,) if is_share else said.readings
     if first == round(second * PI, 4):
         return (first,)
     if second == first + 12 and re.search(r"\b24[- ]?h(?:ou)?r?s?\b|\bmilitary\b", about, re.IGNORECASE):
@@ -123,10 +143,13 @@ def fitting(said: Said, text: str, about: str) -> tuple[Decimal, ...]:
     return said.readings
 
 
+_SHARE = re.compile(r"(?:\b|_)(?:rates?|interest|probability|efficiency|confidence|ratio|share)(?:\b|_)", re.IGNORECASE)
+"""What 5% of is 0.05, unless it is asked for in percent."""
+_IN_PERCENT = re.compile(r"percent|pct|\b(?:0|1)\s*(?:-|to)\s*100\b|out of 100", re.IGNORECASE)
 _PATH = re.compile(r"(?:^|_)(?:path|file|file_?name|file_?path)$", re.IGNORECASE)
 
 
-_UNIT_NAME = re.compile(r"(?:^|_)units?$", re.IGNORECASE)
+UNIT_NAME = re.compile(r"(?:^|_)units?$", re.IGNORECASE)
 
 
 def named(spec: ToolSpec, said: str) -> ToolSpec:
@@ -161,7 +184,7 @@ def mentioned(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
         elif types_of(schema) == {"boolean"}:
             if default is not True and own and own <= words and not _NEGATED.search(request):
                 found[name] = [True]
-        elif _UNIT_NAME.search(name) and isinstance(default, str) and (units := units_like(default, request)):
+        elif UNIT_NAME.search(name) and isinstance(default, str) and (units := units_like(default, request)):
             found[name] = units
     return found | _left_number(spec, request)
 

@@ -19,9 +19,12 @@ _ASKED = re.compile(r"\b(?:in|units?:)\s+(?:units?\s+of\s+)?(?P<unit>[µ°]?[A-Z
 _NO_UNIT = frozenset({
     "a", "am", "an", "and", "as", "at", "by", "for", "from", "if", "in", "is", "it", "of", "on", "or", "per", "pm",
     "so", "the", "then", "to", "x", "year", "years", "month", "months", "format", "order", "total", "case", "this",
-    "that", "which", "degrees", "people", "person", "second",
+    "that", "which", "degrees", "people", "person", "second", "unit", "units",
 })  # fmt: skip
 """Words behind a number, or in a description, that are no unit, or one whose length differs."""
+_METRES = re.compile(r"(?<![$€£\d.,])[\d.,]+\s?m$")
+_WANTED = re.compile(r"\b(?:in|to|into)\s+(?:units?\s+of\s+)?(?P<unit>[A-Za-z]{2,14}(?:/[a-z]{1,4})?)\b", re.IGNORECASE)
+"""The unit that a result shall have."""
 _ONE_LETTER = re.compile(r"(?<![A-Za-zµ°])[A-Za-z]$")
 MOST_DIGITS = 12
 
@@ -45,6 +48,8 @@ def converted(said: Said, text: str, about: str) -> tuple[Decimal, ...] | None:
 
 
 def _unit(text: str, said: Said) -> str | None:
+    if _METRES.search(text, said.start, said.end):
+        return "m"  # taken for millions as well
     found = _UNIT.match(text, said.end)
     if found is None or found["unit"].lower() in _NO_UNIT:
         return None
@@ -75,18 +80,27 @@ def _rounded(number: Decimal) -> Decimal:
 
 
 def units_like(unit: str, text: str) -> list[str]:
-    """Other units of the same kind that stand behind the text's numbers, in their order; [] for what is no unit."""
+    """Other units of the same kind that a text names, behind its numbers or as what it wants ("in miles"), in their
+    order; [] for what is no unit."""
+    behind = ((said.end, _unit(text, said)) for said in said_numbers(text))
+    wanted = ((match.start(), match["unit"]) for match in _WANTED.finditer(text))
+    found = [other for _, other in sorted((at, other) for at, other in (*behind, *wanted) if other)]
+    return list(dict.fromkeys(other for other in found if _factor(other, unit) not in (None, 1)))
+
+
+def measures_other(unit: str, other: str) -> bool:
+    """Are they units of different kinds, as km and km/h, or is only one of them a unit?"""
+    return unit.lower() != other.lower() and _factor(unit, other) is None
+
+
+def _factor(unit: str, other: str) -> Decimal | None:
+    """How many of the other one of a unit is; None if they are not of one kind, or no units."""
     from smidgen.errors import SmidgenError
     from smidgen.tools.builtin.arithmetic import compute
 
-    found: list[str] = []
-    for said in said_numbers(text):
-        other = _unit(text, said)
-        if other is None:
-            continue
-        try:
-            if compute(f"(1 {other}) in {unit}").value.number != 1:
-                found.append(other)
-        except SmidgenError:
-            continue
-    return list(dict.fromkeys(found))
+    if unit.lower() in _NO_UNIT or other.lower() in _NO_UNIT:
+        return None
+    try:
+        return compute(f"(1 {unit}) in {other}").value.number
+    except SmidgenError:
+        return None

@@ -10,7 +10,7 @@ from decimal import Decimal
 import msgspec
 
 _WRITTEN = re.compile(
-    r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?![\w]))?|(?<![\d\w])\.\d+)"
+    r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?![\w])|\s?[x×*]\s?10\s?\^\s?[-−]?\d{1,3}(?![\w]))?|(?<![\d\w])\.\d+)"
 )
 _SIGN = re.compile(r"(?:(?<![\w)\d])[-−]\s?|\b(?:minus|negative)\s+)$", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*(?:%|per\s?cent\b|percent\b|percentage\b)", re.IGNORECASE)
@@ -70,6 +70,11 @@ def said_numbers(text: str) -> tuple[Said, ...]:
     return tuple(sorted(found, key=lambda said: said.start))
 
 
+def is_ordinal(text: str, said: Said) -> bool:
+    """Does it tell a place in an order ("the first") instead of an amount?"""
+    return text[said.start : said.end].lower() in _ORDINALS
+
+
 def readings(text: str) -> tuple[Decimal, ...]:
     """Every reading of every number said, once each."""
     return tuple(dict.fromkeys(reading for said in said_numbers(text) for reading in said.readings))
@@ -79,7 +84,7 @@ def written(text: str) -> Iterator[Decimal]:
     """Numbers in digits as they stand, without their signs, percents and scales. Never raises."""
     for match in _WRITTEN.finditer(text):
         with suppress(ArithmeticError):
-            yield _plain(Decimal(match["number"].replace(",", "")))
+            yield _plain(_decimal(match["number"]))
 
 
 def known_numbers(text: str) -> set[Decimal]:
@@ -91,6 +96,17 @@ def known_numbers(text: str) -> set[Decimal]:
             number = Decimal(value)
             known |= {_plain(number), _plain(1 / number)} if 0 < number < 1 else {_plain(number)}
     return known
+
+
+_SPAN_OF_TIME = re.compile(
+    r"\b(?:next|last|past|this|coming|previous|an?|per|each)\s+(?:hour|day|week|fortnight|month|quarter|year|decade)\b",
+    re.IGNORECASE,
+)
+
+
+def implied_numbers(text: str) -> int:
+    """How many numbers are meant without being said: "next week" may be 7 days."""
+    return sum(1 for _ in _SPAN_OF_TIME.finditer(text))
 
 
 def has_number(text: str) -> bool:
@@ -113,7 +129,7 @@ def _in_digits(text: str) -> Iterator[Said]:
 
 def _read(text: str, match: re.Match[str]) -> Said:
     """Raises ArithmeticError for a number beyond all bounds."""
-    number = Decimal(match["number"].replace(",", ""))
+    number = _decimal(match["number"])
     end = match.end()
     found = [number]
     if percent := _PERCENT.match(text, end):
@@ -137,6 +153,12 @@ def _read(text: str, match: re.Match[str]) -> Said:
     if _SIGN.search(_before(text, match.start())):
         found = [-reading for reading in found] + found
     return Said(readings=tuple(dict.fromkeys(map(_plain, found))), start=match.start(), end=end)
+
+
+def _decimal(written: str) -> Decimal:
+    """Raises ArithmeticError for a number beyond all bounds."""
+    plain = re.sub(r"\s?[x×*]\s?10\s?\^\s?", "e", written.replace(",", "")).replace("−", "-")
+    return Decimal(plain)
 
 
 def _in_words(text: str) -> Iterator[Said]:

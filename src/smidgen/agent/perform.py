@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent import AgentSettings, Approve, Strategy, Supply, ground, prompts, rules, settle, several, verify
+from smidgen.agent import AgentSettings, Approve, Strategy, Supply, prompts, rules, verify
+from smidgen.agent.answering import Answerer
 from smidgen.agent.asking import Asking
 from smidgen.agent.calling import outcome_of
-from smidgen.agent.choosing import Chooser, separator, written_calls
-from smidgen.agent.context import Fitted, fit
+from smidgen.agent.choosing import Chooser
 from smidgen.agent.deadline import Deadline
+from smidgen.agent.journal import Journal
 from smidgen.agent.plan import (
     AnyAction,
     Ask,
@@ -31,12 +32,12 @@ from smidgen.agent.plan import (
     Verdict,
     Verify,
     WriteCall,
-    after_acceptance,
     after_attempt,
     after_escalation,
     after_retry,
     needs_model,
 )
+from smidgen.agent.writing import Writer, sources
 from smidgen.errors import DeadlineExceeded, InvalidRequest
 from smidgen.events import (
     AgentEvent,
@@ -45,10 +46,7 @@ from smidgen.events import (
     Failed,
     FellBack,
     Finished,
-    FinishReason,
-    Generated,
     Notice,
-    Resumed,
     Routed,
     TextDelta,
     ToolCalled,
@@ -57,12 +55,7 @@ from smidgen.events import (
     Verified,
 )
 from smidgen.messages import (
-    GenerateRequest,
     Message,
-    Prompt,
-    Sampling,
-    Segment,
-    ToolCall,
     ToolSpec,
 )
 from smidgen.tools import Tool
@@ -88,9 +81,10 @@ class Performer:
         self._approve = approve
         self._tools = Registry(tools)
         self._history = prompts.with_system(history, settings.system)
-        self._request = next((turn.content for turn in reversed(history) if turn.role == "user"), None)
-        if self._request is None:
+        request = next((turn.content for turn in reversed(history) if turn.role == "user"), None)
+        if request is None:
             raise InvalidRequest("There is nothing to answer.", hint="The conversation needs a user message.")
+        self._request = request
         self._offered = self._offer()
         # A conversation that ends in a tool's result wants it put into words.
         by_tools = bool(self._offered) and history[-1].role == "user"
@@ -103,13 +97,11 @@ class Performer:
         self._deadline = Deadline(settings.timeout_s)
         self._asking = Asking(supply, self._deadline, embedder)
         self._chooser = Chooser(self._asking, settings, self._history, self._offered)
-        self._call_prompt: Prompt = ()
-        self._said = ""
-        self._told_dropped = False
-        self._records: list[ToolRecord] = []
-        self._warnings: list[str] = []
-        self._finish_reason: FinishReason = "stop"
-        self._answering: Strategy | None = None
+        self._journal = Journal()
+        self._writer = Writer(
+            self._asking, settings, self._history, self._request, self._tools, self._chooser, self._journal
+        )
+        self._answerer = Answerer(self._asking, settings, self._history, self._journal)
 
     def _offer(self) -> tuple[ToolSpec, ...]:
         wanted = self._settings.tool_choice
@@ -165,24 +157,31 @@ class Performer:
         asked = [turn.content for turn in self._history if turn.role == "user"]
         return asked[-2] if len(asked) > 1 else ""
 
+    def _answered(self) -> str:
+        """What was said right before the request."""
+        turn = self._history[-2] if len(self._history) > 1 else None
+        return turn.content if turn is not None and turn.role == "assistant" else ""
+
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
 
     def overdue(self, error: DeadlineExceeded) -> Finished | Failed:
         """How a run ends at its time limit: with what was said so far, or with the error if nothing was."""
         self._asking.account.settle()
-        if not self._said.strip():
-            error.details = {**error.details, "tool_calls": len(self._records)}
+        if not self._journal.said.strip():
+            error.details = {**error.details, "tool_calls": len(self._journal.records)}
             return Failed(error=error.info())
-        self._finish_reason = "deadline"
-        return self._finished(self._said)
+        self._journal.finish_reason = "deadline"
+        return self._finished(self._journal.said)
 
     # --- towards a call -----------------------------------------------------------------------------------------------
 
     async def _route(self, action: Route) -> AsyncIterator[AgentEvent]:
-        request = self._request or ""
+        request = self._request
         if action.strategy == "rules":
-            choice = rules.match(request, self._offered, self._request_before()) or Choice(tool="", reason="")
+            choice = rules.match(request, self._offered, self._request_before(), self._answered()) or Choice(
+                tool="", reason=""
+            )
             if len(choice.calls) > 1 and not self.state.several:
                 choice = Choice(tool="", reason="")
             if choice.calls:
@@ -200,110 +199,34 @@ class Performer:
             self._change(choice=Choice(tool="", reason=f"no tool could be chosen: {error.message}", failed=True))
             return
         for notice in self._chooser.notices:
-            self._warn(notice.message)
+            self._journal.warn(notice.message)
             yield notice
         self._chooser.notices.clear()
         yield Routed(strategy=action.strategy, reason=choice.reason)
         self._change(choice=choice)
 
     async def _write_call(self, action: WriteCall) -> AsyncIterator[AgentEvent]:
-        spec = self._tools.get(action.tool).spec
-        grounds = "ground" not in self._settings.off
-        said = self._sources()
-        text = ""
-        try:
-            fitted = await self._fitted(action)
-            for notice in self._dropped(fitted):
-                yield notice
-            self._call_prompt = fitted.prompt
-            before = written_calls(self._asking.dialect, self.state.accepted)
-            following = (Segment(before + separator(self._asking.dialect), special=False),) if before else ()
-            request = GenerateRequest(
-                prompt=(*fitted.prompt, *following),
-                sampling=self._asking.model.profile.tool_sampling,
-                constraint=self._asking.constraint(ground.for_grammar(spec, said) if grounds else spec),
-                max_tokens=min(CALL_TOKENS, fitted.room),
-                timeout_s=self._deadline.remaining(),
-            )
-            async with aclosing(cast(Any, self._asking.stream(request))) as events:
-                async for event in events:
-                    match event:
-                        case Generated():
-                            # A call that was cut off could be read leniently, but must not be made.
-                            text = event.text if event.finish_reason == "stop" else ""
-                        case Notice() | Resumed():
-                            yield event
-                        case _:
-                            pass
-        except InvalidRequest as error:
-            if self.state.accepted:
-                self._change(complete=True)
-                self._warn(f"A further call was left out: {error.message}")
-                return
-            async for event in self._escalate(error.message):
+        async with aclosing(cast(Any, self._writer.write(action, self.state))) as events:
+            async for event in events:
                 yield event
-            return
-        parsed = self._asking.dialect.parse(text, (spec,))
-        if not parsed.calls:
-            self.state = after_retry(self.state, "what was written is no call of the tool")
-            return
-        draft: ToolCall | None = parsed.calls[0]
-        if grounds:
-            draft, _ = settle.without_inventions(draft, spec, said)
-        if self.state.accepted and not several.adds_something(
-            draft, self.state.accepted, self._request or "", self._chooser.about
-        ):
-            draft = several.siblings(draft, self.state.accepted, self._request or "")
-        self._change(draft=draft, verdict=None, complete=draft is None)
-
-    async def _fitted(self, action: WriteCall) -> Fitted:
-        """The prompt for the calls, the same for all of one request so that it stays in the cache."""
-        choice = self.state.choice
-        names = (choice.shortlist if choice else ()) or (action.tool,)
-        if action.hint and not self.state.accepted:
-            names = (action.tool,)
-        tools = [self._tools.get(name).spec for name in names]
-        simple = self.state.strategy == "simplified"
-        messages = prompts.call_messages(self._history, tools, self._asking.dialect, hint=action.hint, alone=simple)
-        return await self._deadline.wait(lambda: fit(self._asking.model, messages, CALL_TOKENS))
+        self.state = self._writer.state
+        if self._writer.refused:
+            async for event in self._escalate(self._writer.refused):
+                yield event
 
     async def _continue(self, action: Continue) -> AsyncIterator[AgentEvent]:
-        """Another call of the same request, or none. At most `tool_use.most`."""
-        if action.call is None:
-            self._change(complete=True, draft=None)
-            self._warn(f"A further call was left out: {action.reason}")
-            return
-        calls = (*self.state.accepted, action.call)
-        following = None
-        names = self.state.choice.shortlist if self.state.choice else ()
-        if len(calls) < min(self._asking.model.profile.tool_use.most, self._settings.max_steps) and names:
-            tools = [self._tools.get(name).spec for name in names]
-            following = await self._chooser.further(self._call_prompt, calls, tools)
-        self.state = after_acceptance(self.state, action.call, following)
-        if following is not None:
-            yield Routed(strategy="constrained", reason=following.reason)
-
-    def _sources(self) -> str:
-        """What was said in the conversation, and what tools returned."""
-        said = [turn.content for turn in self._history if turn.role != "system"]
-        return "\n".join([*said, *(attempt.text for attempt in self.state.attempts if attempt.ok)])
-
-    def _dropped(self, fitted: Fitted) -> Iterator[Notice]:
-        """Says once per run that the conversation was too long."""
-        if fitted.dropped and not self._told_dropped:
-            self._told_dropped = True
-            said = f"{fitted.dropped} older messages did not fit into the context and were left out."
-            self._warn(said)
-            yield Notice(code="history_dropped", message=said)
+        async with aclosing(cast(Any, self._writer.go_on(action, self.state))) as events:
+            async for event in events:
+                yield event
+        self.state = self._writer.state
 
     async def _verify(self, action: Verify) -> AsyncIterator[AgentEvent]:
         tool = self._tools.get(action.call.name)
         if self.state.strategy == "rules" or "check" in self._settings.off:
             verdict = Verdict(ok=True)
         else:
-            sources = [turn.content for turn in self._history if turn.role != "system"]
-            sources += [attempt.text for attempt in self.state.attempts if attempt.ok]
-            verdict = verify.check_call(action.call, tool.spec, tool.effect, sources, self._request or "")
+            said = sources(self._history, self.state.attempts)
+            verdict = verify.check_call(action.call, tool.spec, tool.effect, said, self._request)
         self._change(verdict=verdict)
         yield Verified(check="call", ok=verdict.ok, reason=verdict.reason)
 
@@ -317,7 +240,9 @@ class Performer:
         outcome = await outcome_of(tool, call, self._settings, self._approve, self._deadline)
         spent = time.monotonic() - started
         yield ToolReturned(call=call, ok=outcome.ok, result=outcome.value, seconds=spent)
-        self._records.append(ToolRecord(name=call.name, arguments=call.arguments, result=outcome.value, ok=outcome.ok))
+        self._journal.records.append(
+            ToolRecord(name=call.name, arguments=call.arguments, result=outcome.value, ok=outcome.ok)
+        )
         attempt = Attempt(call=call, ok=outcome.ok, text=outcome.text, answer=outcome.answer, fault=outcome.fault)
         self.state = after_attempt(self.state, attempt)
         if not outcome.ok:
@@ -334,7 +259,7 @@ class Performer:
         to = self.state.strategy
         if not declined:
             yield FellBack(from_strategy=left, to_strategy=to or "refusal", reason=reason)
-            self._warn(f"{left} failed ({reason}); {to or 'nothing'} was tried next")
+            self._journal.warn(f"{left} failed ({reason}); {to or 'nothing'} was tried next")
 
     def _declined(self) -> bool:
         """Moving on because no tool was called for is no failure."""
@@ -349,45 +274,10 @@ class Performer:
     # --- towards words ------------------------------------------------------------------------------------------------
 
     async def _generate(self, action: Generate) -> AsyncIterator[AgentEvent]:
-        self._answering = self.state.strategy
-        messages = self._history
-        if action.attempts:
-            messages = prompts.answer_messages(self._history, action.attempts)
-        messages = prompts.spelled(messages, self._asking.dialect)
-        fitted = await self._deadline.wait(lambda: fit(self._asking.model, messages, self._settings.max_tokens))
-        for notice in self._dropped(fitted):
-            yield notice
-        text, loops = "", False
-        async with aclosing(cast(Any, self._asking.stream(self._answer_request(fitted)))) as events:
+        async with aclosing(cast(Any, self._answerer.answer(action, self.state.strategy))) as events:
             async for event in events:
-                match event:
-                    case TextDelta():
-                        text += event.text
-                        self._said = text
-                        yield event
-                        if self._settings.constraint is None and verify.is_looping(text):
-                            self._warn("The model began to repeat itself and was stopped.")
-                            self._finish_reason = "length"
-                            loops = True
-                            break
-                    case Generated():
-                        self._finish_reason = event.finish_reason
-                        text = event.text
-                    case _:
-                        yield event
-        if loops:
-            await self._asking.settle(text)
-        if action.attempts and text.strip():
-            left_out = [
-                attempt for attempt in action.attempts if attempt.ok and verify.missing_from_answer(text, attempt)
-            ]
-            reason = "the result is not in the answer" if left_out else ""
-            yield Verified(check="answer", ok=not left_out, reason=reason)
-            for attempt in left_out:
-                addition = f"\n\n{attempt.call.name}: {attempt.text}"
-                self._warn("The model left the tool's result out; it was added to the answer.")
-                yield TextDelta(text=addition)
-                text += addition
+                yield event
+        text = self._answerer.text
         self._change(text=text)
         if not text.strip() and not action.attempts:
             async for event in self._silent():
@@ -395,36 +285,12 @@ class Performer:
 
     async def _silent(self) -> AsyncIterator[AgentEvent]:
         """Nothing was said: that strategy is over. What ended by deadline or cancellation ends as such."""
-        if self._finish_reason in ("deadline", "cancelled"):
+        if self._journal.finish_reason in ("deadline", "cancelled"):
             yield self._finished("")
             return
         self._change(text=None)
         async for event in self._escalate("the model's answer was empty"):
             yield event
-
-    def _answer_request(self, fitted: Fitted) -> GenerateRequest:
-        settings = self._settings
-        if fitted.room < settings.max_tokens:
-            self._warn(
-                f"The answer may have {fitted.room} tokens instead of {settings.max_tokens}; the context is full."
-            )
-        return GenerateRequest(
-            prompt=fitted.prompt,
-            sampling=self._sampling(),
-            constraint=settings.constraint,
-            max_tokens=min(settings.max_tokens, fitted.room),
-            stop=(*self._asking.model.profile.stop, *settings.stop),
-            timeout_s=self._deadline.remaining(),
-            logprobs=settings.logprobs,
-        )
-
-    def _sampling(self) -> Sampling:
-        sampling = self._settings.sampling or self._asking.model.profile.sampling
-        if self._settings.temperature is not None:
-            sampling = msgspec.structs.replace(sampling, temperature=self._settings.temperature)
-        if self._settings.seed is not None:
-            sampling = msgspec.structs.replace(sampling, seed=self._settings.seed)
-        return sampling
 
     async def _finish(self, action: Finish) -> AsyncIterator[AgentEvent]:
         if action.text:
@@ -433,18 +299,14 @@ class Performer:
 
     def _finished(self, text: str, *, refused: bool = False) -> Finished:
         self.ended = True
-        strategy = self._answering or self.state.strategy or "plain"
+        strategy = self._journal.answering or self.state.strategy or "plain"
         return Finished(
             text=text,
             model=self._asking.name,
-            finish_reason=self._finish_reason,
-            tool_calls=tuple(self._records),
+            finish_reason=self._journal.finish_reason,
+            tool_calls=tuple(self._journal.records),
             usage=self._asking.account.usage,
             timings=self._asking.account.timings,
-            warnings=tuple(self._warnings),
+            warnings=tuple(self._journal.warnings),
             strategy="refusal" if refused else strategy,
         )
-
-    def _warn(self, text: str) -> None:
-        if text not in self._warnings:
-            self._warnings.append(text)

@@ -22,7 +22,8 @@ MAX_RETRIES = 1
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes: a tool's name, or "" for none: none is needed, or, if `failed`, none could be chosen.
     `calls` are there if a rule wrote them already, `direct` if the results then are the answer. `probability` is the
-    model's own, 1.0 for a rule. `shortlist`: the tools that the model is told of."""
+    model's own, 1.0 for a rule. `shortlist`: the tools that the model is told of. `focus`: where the part of the
+    request stands that the call is for, (0, 0) for all of it."""
 
     tool: str
     reason: str = ""
@@ -31,6 +32,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     direct: bool = False
     failed: bool = False
     shortlist: tuple[str, ...] = ()
+    focus: tuple[int, int] = (0, 0)
 
     @property
     def declined(self) -> bool:
@@ -294,13 +296,14 @@ def after_retry(state: State, reason: str) -> State:
     return msgspec.structs.replace(state, draft=None, verdict=None, hint=reason, retries=state.retries + 1)
 
 
-def after_acceptance(state: State, call: ToolCall, following: Choice | None) -> State:
-    """The draft was accepted, as `call`; `following` is where the next goes, None if there is none."""
-    accepted = (*state.accepted, call)
+def after_acceptance(state: State, accepted: tuple[ToolCall, ...], following: Choice | None) -> State:
+    """The draft was accepted and is the last of `accepted`; `following` is where the next goes, with its call if that
+    is known already, None if there is none."""
     if following is None:
         return msgspec.structs.replace(state, accepted=accepted, complete=True)
+    draft = following.calls[0] if following.calls else None
     return msgspec.structs.replace(
-        state, accepted=accepted, choice=following, draft=None, verdict=None, hint="", retries=0
+        state, accepted=accepted, choice=following, draft=draft, verdict=None, hint="", retries=0
     )
 
 

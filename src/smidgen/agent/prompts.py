@@ -47,10 +47,16 @@ def spelled(messages: Sequence[Message], dialect: Dialect) -> tuple[Message, ...
 
 
 def call_messages(
-    history: Sequence[Message], tools: Sequence[ToolSpec], dialect: Dialect, *, hint: str = "", alone: bool = False
+    history: Sequence[Message],
+    tools: Sequence[ToolSpec],
+    dialect: Dialect,
+    *,
+    hint: str = "",
+    alone: bool = False,
+    focus: str = "",
 ) -> tuple[Message, ...]:
     """The prompt for calls of these tools. `alone` leaves the earlier conversation out; `hint` is why a try failed, and
-    then no examples are shown any more."""
+    then no examples are shown any more. `focus`: the part of the request that the call is for."""
     if hint or alone:
         tools = [without_examples(tool) for tool in tools]
     turns = [turn for turn in history if turn.role != "system"]
@@ -58,9 +64,13 @@ def call_messages(
         last = max(index for index, turn in enumerate(turns) if turn.role == "user")
         turns = turns[last:]
     system = Message(role="system", content=dialect.instructions(tuple(tools)))
-    if hint:
+    if hint or focus:
         request = turns[-1]
-        noted = f"{request.content}\n\n(Note: {hint}.)"
+        noted = request.content
+        if focus:
+            noted += f"\n\nNow only this: {focus}"
+        if hint:
+            noted += f"\n\n(Note: {hint}.)"
         turns = [*turns[:-1], Message(role=request.role, content=noted)]
     return (system, *spelled(turns, dialect))
 

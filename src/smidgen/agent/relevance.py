@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from smidgen.agent.ground import numbers_missing, properties_of
+from smidgen.agent.numbers import implied_numbers
 from smidgen.agent.words import spaced
 from smidgen.agent.work import wants_other_work
 from smidgen.messages import ToolSpec
@@ -21,22 +22,51 @@ from smidgen.models.tool_use import Gate, Order
 Vector = Sequence[float]
 MAX_TEXT = 1500
 """Characters of a text that are embedded; the embedder reads 256 tokens."""
-MAX_PARTS = 6
+MAX_PARTS = 16
 _PARTS = re.compile(r"(?<=[.!?;])\s+|\n+|,\s+|\s+(?:and|then|also|but)\s+", re.IGNORECASE)
 SHORTEST_PART = 9
 OTHER_WORK = -4.0
 """What speaks against every tool, in natural-log units, where a command is for work of a kind that none speaks of."""
-ABOUT = 0.3
-"""Cosine from which a part of a request is about a tool."""
+ABOUT, CLEARLY, PLAINLY = 0.3, 0.05, 0.13
+"""Cosine from which a part of a request is about a tool, and by how much more than about any other."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A sentence or clause of the request, the tool it is nearest to, and by how much more than to the next one."""
+
+    text: str
+    tool: str
+    similarity: float
+    margin: float
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request is about one tool: from a part that is to the next that is about another."""
+
+    tool: str
+    start: int
+    end: int
 
 
 class Relevance(msgspec.Struct, frozen=True, kw_only=True):
-    """similarities: cosine per tool, in the tools' order. log_odds: that one of them is wanted. about: the names of the
-    tools that the request's parts are nearest to, in the order of the parts."""
+    """similarities: cosine per tool, in the tools' order. log_odds: that one of them is wanted. parts: in their
+    order."""
 
     similarities: tuple[float, ...]
     log_odds: float
-    about: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The tools that parts of the request are about, in the order of the parts."""
+        clear = (part.tool for part in self.parts if part.similarity >= ABOUT and part.margin >= CLEARLY)
+        return tuple(dict.fromkeys(clear))
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Those of them that a part is so plainly about that they are called, where several are offered."""
+        plainly = (part.tool for part in self.parts if part.similarity >= ABOUT and part.margin >= PLAINLY)
+        return tuple(dict.fromkeys(plainly))
 
     @property
     def best(self) -> int:
@@ -65,19 +95,41 @@ def relevance(request: str, tools: Sequence[ToolSpec], vectors: Mapping[str, Vec
         OTHER_WORK * other_work
         + gate.intercept
         + gate.similarity * max(near)
-        - gate.missing * numbers_missing(request, best)
+        - gate.missing * max(0, numbers_missing(request, best) - implied_numbers(request))
     )
-    return Relevance(similarities=near, log_odds=odds, about=_about(parts[1:] or parts, tools, vectors))
+    texts = parts_of(request)
+    return Relevance(similarities=near, log_odds=odds, parts=_parts(texts[1:] or texts, tools, vectors))
 
 
-def _about(parts: Sequence[Vector], tools: Sequence[ToolSpec], vectors: Mapping[str, Vector]) -> tuple[str, ...]:
-    found: list[str] = []
+def segments(request: str, parts: Sequence[Part]) -> tuple[Segment, ...]:
+    """What stands before the first part that is about a tool goes with it."""
+    found: list[Segment] = []
+    at = 0
     for part in parts:
-        near = {tool.name: _dot(part, vectors[text_of(tool)]) for tool in tools}
-        best = max(near, key=lambda name: near[name])
-        if near[best] >= ABOUT:
-            found.append(best)
-    return tuple(dict.fromkeys(found))
+        start = request.find(part.text, at)
+        if start < 0:
+            continue
+        at = start + len(part.text)
+        if part.similarity < ABOUT or part.margin < CLEARLY:
+            continue
+        if not found:
+            found.append(Segment(tool=part.tool, start=0, end=len(request)))
+            continue
+        last = found[-1]
+        if part.tool != last.tool:
+            found[-1] = Segment(tool=last.tool, start=last.start, end=start)
+            found.append(Segment(tool=part.tool, start=start, end=len(request)))
+    return tuple(found)
+
+
+def _parts(texts: Sequence[str], tools: Sequence[ToolSpec], vectors: Mapping[str, Vector]) -> tuple[Part, ...]:
+    found: list[Part] = []
+    for text in texts:
+        near = sorted(((_dot(vectors[text], vectors[text_of(tool)]), tool.name) for tool in tools), reverse=True)
+        (similarity, name), *others = near
+        margin = similarity - others[0][0] if others else similarity
+        found.append(Part(text=text, tool=name, similarity=similarity, margin=margin))
+    return tuple(found)
 
 
 def shortlist(

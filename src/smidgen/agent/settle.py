@@ -7,15 +7,17 @@ the default anyway does no harm.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import product
 from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent.ground import default_of, fitting, properties_of, required_of
-from smidgen.agent.numbers import said_numbers
-from smidgen.agent.words import choices_of, holds, stems
+from smidgen.agent.ground import UNIT_NAME, default_of, fitting, properties_of, required_of
+from smidgen.agent.measures import measures_other, units_like
+from smidgen.agent.numbers import is_ordinal, said_numbers
+from smidgen.agent.words import choices_of, holds, spaced, stems
 from smidgen.dialects.convert import types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 
@@ -36,7 +38,33 @@ def without_inventions(call: ToolCall, spec: ToolSpec, request: str) -> tuple[To
         for name, value in call.arguments.items()
         if name not in dropped
     }
-    return msgspec.structs.replace(call, arguments=kept), dropped
+    return msgspec.structs.replace(call, arguments=_facing(kept, request)), dropped
+
+
+_START = frozenset({"from", "start", "origin", "source", "departure", "beginning", "begin"})
+_END = frozenset({"to", "end", "destination", "target", "arrival", "goal"})
+
+
+def _facing(arguments: Mapping[str, Any], request: str) -> dict[str, Any]:
+    """Where a request says "from A to B" and the call goes from B to A, the other way round."""
+    texts = {name: set(spaced(name).lower().split()) for name, value in arguments.items() if isinstance(value, str)}
+    turned = dict(arguments)
+    for start, end in product(texts, texts):
+        heads, tails = texts[start] & _START, texts[end] & _END
+        if not heads or not tails or texts[start] - heads != texts[end] - tails:
+            continue
+        one, other = arguments[start], arguments[end]
+        if _leads(one, other, request) or not _leads(other, one, request):
+            continue
+        turned[start], turned[end] = other, one
+    return turned
+
+
+def _leads(start: str, end: str, request: str) -> bool:
+    """Does the request say "from start ... to end"?"""
+    first = rf"\bfrom\s+(?:the\s+|my\s+)?{re.escape(start.split(',')[0])}\b"
+    then = rf"\bto\s+(?:the\s+|my\s+)?{re.escape(end.split(',')[0])}\b"
+    return re.search(rf"{first}.*{then}", request, re.IGNORECASE | re.DOTALL) is not None
 
 
 def as_asked(value: Any, name: str, schema: JsonSchema, text: str) -> Any:
@@ -55,6 +83,8 @@ def _as_asked(value: Any, whole: bool, about: str, text: str) -> Any:
     if not read or any(_equal(readings, value) for readings in read) or len(set(read)) > 1 or len(read[0]) != 1:
         return value
     (wanted,) = read[0]
+    if whole and wanted != wanted.to_integral_value():
+        return value
     return int(wanted) if wanted == wanted.to_integral_value() and (whole or isinstance(value, int)) else float(wanted)
 
 
@@ -82,9 +112,15 @@ def _pruned(value: Any, request: str) -> Any:
 
 def _spoken_for(name: str, value: Any, spec: ToolSpec, request: str) -> bool:
     schema = properties_of(spec)[name]
+    default = default_of(schema)
+    if UNIT_NAME.search(name) and isinstance(value, str) and isinstance(default, str):
+        if value in units_like(default, request):
+            return True
+        if not choices_of(schema) and measures_other(value, default):
+            return False  # of a speed per hour, the hours said are not its unit
     if is_said(value, request) or is_reading(value, name, schema, request):
         return True
-    if value == default_of(schema):
+    if value == default:
         return False
     words = stems(request)
     about = stems(name) - stems(spec.name)
@@ -98,7 +134,8 @@ def is_reading(value: Any, name: str, schema: JsonSchema, text: str) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     about = f"{name} {schema.get('description', '')}"
-    return any(_equal(fitting(number, text, about), value) for number in said_numbers(text))
+    counted = (number for number in said_numbers(text) if not is_ordinal(text, number))
+    return any(_equal(fitting(number, text, about), value) for number in counted)
 
 
 def _digits(text: str) -> set[str]:
@@ -112,7 +149,8 @@ def is_said(value: Any, request: str) -> bool:
     if isinstance(value, bool) or value is None:
         return False
     if isinstance(value, int | float):
-        said = {reading for number in said_numbers(request) for reading in number.readings}
+        counted = (number for number in said_numbers(request) if not is_ordinal(request, number))
+        said = {reading for number in counted for reading in number.readings}
         return any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in said)
     if isinstance(value, str):
         if holds(request, value):

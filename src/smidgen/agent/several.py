@@ -12,9 +12,11 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent.numbers import said_numbers
-from smidgen.agent.words import stems
-from smidgen.messages import ToolCall
+from smidgen.agent.ground import default_of, properties_of
+from smidgen.agent.numbers import Said, said_numbers
+from smidgen.agent.rules.spans import dates
+from smidgen.agent.words import choices_of, holds, stems
+from smidgen.messages import ToolCall, ToolSpec
 from smidgen.models.tool_use import More
 
 _QUOTED = re.compile(r"(?<!\w)['\"‘“](?P<text>[^'\"’”]{2,60})['\"’”](?!\w)")
@@ -22,49 +24,127 @@ _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w&.-]*(?:\s+(?:of\s+|the\s+)?[A-
 _LIST = re.compile(
     r"[\w.%-]+(?:,\s*|\s+)(?:and|or)\s+(?:(?:in|on|at|for|to|from|of|with|the)\s+)*(?P<after>[\w.%$-]+)", re.IGNORECASE
 )
-MAX_LISTED = 8
 _CUES = re.compile(
     r"\b(?:respectively|each|both|also|then|another|again|twice|as well as|followed by|additionally|repeat|same)\b",
     re.IGNORECASE,
 )
 
 
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_AGAIN = re.compile(
+    r"\b(?:another|the other|(?:do|does|did|and) the same|same (?:for|again)|repeat|again)\b", re.IGNORECASE
+)
+_ASKS = re.compile(
+    r"\?|\b(?:also|then|additionally|lastly|finally|after that|moreover"
+    r"|and (?:what|how|when|where|who|find|get|calculate|tell|give|show|check|search|determine))\b",
+    re.IGNORECASE,
+)
+
+
 class Leftover(msgspec.Struct, frozen=True, kw_only=True):
-    """How many numbers and names no call holds, how many of the second parts of "x and y", whether the request says
-    that it wants several things, and how many tools that a part of it is about were not called."""
+    """What a request says and no call holds.
+
+    numbers, names: how many. listed: second parts of "x and y". twins: those of the numbers and names that stand behind
+    the same word as one that is held ("radius of 5 ... radius of 10"). tools: those that a part is about and that were
+    not called. choices: those of the called tools' parameters that it names. counted: it counts more things than there
+    are calls ("the second", "another"). asks: it asks for more than one thing. cue: it says that it wants several
+    ("each", "respectively").
+    """
 
     numbers: int = 0
     names: int = 0
     listed: int = 0
-    cue: bool = False
+    twins: int = 0
     tools: int = 0
+    choices: int = 0
+    counted: bool = False
+    asks: bool = False
+    cue: bool = False
 
 
-def leftover(request: str, calls: Sequence[ToolCall], about: Sequence[str] = ()) -> Leftover:
-    """about: the tools that the request's parts are nearest to."""
+def leftover(
+    request: str, calls: Sequence[ToolCall], about: Sequence[str] = (), tools: Sequence[ToolSpec] = ()
+) -> Leftover:
+    """about: the tools that the request's parts are nearest to. tools: those that are offered, for their choices."""
     values = [leaf for call in calls for leaf in _leaves(call.arguments)]
     held = {float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)}
     words = stems(" ".join(f"{call.name} {' '.join(map(str, call.arguments))}" for call in calls))
     text = " ".join(value for value in values if isinstance(value, str))
     words |= stems(text)
     held |= {float(reading) for said in said_numbers(text) for reading in said.readings}
+    company = _company(request, values)
     numbers = [
-        said
-        for said in said_numbers(request)
-        if request[said.start].isdigit() and not any(_near(float(reading), held) for reading in said.readings)
+        said.start for said in _amounts(request) if not any(_near(float(reading), held) for reading in said.readings)
     ]
-    names = [*(match["text"] for match in _QUOTED.finditer(request)), *(m[0] for m in _NAME.finditer(request))]
-    unnamed = [name for name in names if stems(name) and not stems(name) & words]
+    named = [(match.start(), match["text"]) for match in _QUOTED.finditer(request)]
+    named += [(match.start(), match[0]) for match in _NAME.finditer(request)]
+    names = [start for start, name in named if stems(name) and not stems(name) & words]
     listed = [match["after"] for match in _LIST.finditer(request)]
     unlisted = [item for item in listed if stems(item) and not stems(item) & words]
     called = {call.name for call in calls}
     return Leftover(
         numbers=len(numbers),
-        names=len(unnamed),
+        names=len(names),
         listed=len(unlisted),
-        cue=bool(_CUES.search(request)),
+        twins=sum(_word_before(request, start) in company for start in (*numbers, *names)),
         tools=len(set(about) - called),
+        choices=_choices_left(request, [tool for tool in tools if tool.name in called], values),
+        counted=_counts(request) > len(calls),
+        asks=len(_ASKS.findall(request)) >= max(len(calls), 1),
+        cue=bool(_CUES.search(request)),
     )
+
+
+def _choices_left(request: str, tools: Sequence[ToolSpec], values: Sequence[Any]) -> int:
+    """Choices of these tools' parameters that the request names and no call holds; a default goes without saying."""
+    held = {str(value).lower() for value in values}
+    schemas = (schema for tool in tools for schema in properties_of(tool).values())
+    named = {
+        choice
+        for schema in schemas
+        for choice in choices_of(schema)
+        if choice != default_of(schema) and holds(request, choice)
+    }
+    return sum(choice.lower() not in held for choice in named)
+
+
+_NO_AMOUNT = re.compile(r"(?:\^\s?[-−]?|\d:)$")
+"""Before an exponent, or the minutes of a time."""
+
+
+def _amounts(text: str) -> list[Said]:
+    """Numbers in digits that stand by themselves."""
+    found = said_numbers(text)
+    return [
+        said
+        for said in found
+        if text[said.start].isdigit() and not _NO_AMOUNT.search(text, max(0, said.start - 4), said.start)
+    ]
+
+
+def _company(request: str, values: Sequence[Any]) -> set[str]:
+    """The words before the values, where they stand in the request."""
+    found: set[str] = set()
+    for value in values:
+        if isinstance(value, str):
+            at = request.lower().find(value.lower()) if value.strip() else -1
+            found |= {_word_before(request, at)} if at >= 0 else set()
+        elif _is_number(value):
+            said = (said for said in said_numbers(request) if any(float(item) == value for item in said.readings))
+            found |= {_word_before(request, number.start) for number in said}
+    return found - {""}
+
+
+def _word_before(request: str, at: int) -> str:
+    words = re.findall(r"[\w$%]+", request[max(0, at - 40) : at].lower())
+    return words[-1] if words else ""
+
+
+def _counts(request: str) -> int:
+    """How many things it counts, as far as it does: up to "the third", or two with "another"."""
+    words = set(re.findall(r"[a-z]+", request.lower()))
+    highest = max((index + 1 for index, word in enumerate(_ORDINALS) if word in words), default=0)
+    return max(highest if highest > 1 else 0, 2 if _AGAIN.search(request) else 0)
 
 
 def log_odds(left: Leftover, likelihood: float, more: More) -> float:
@@ -75,7 +155,11 @@ def log_odds(left: Leftover, likelihood: float, more: More) -> float:
         + more.numbers * min(left.numbers, 3)
         + more.names * min(left.names, 3)
         + more.listed * min(left.listed, 3)
+        + more.twins * min(left.twins, 3)
         + more.tools * min(left.tools, 2)
+        + more.choices * min(left.choices, 2)
+        + more.counted * left.counted
+        + more.asks * left.asks
         + more.cue * left.cue
     )
 
@@ -88,52 +172,48 @@ def adds_something(call: ToolCall, before: Sequence[ToolCall], request: str, abo
     if call.name in about and all(call.name != other.name for other in before):
         return True
     now, then = leftover(request, [*before, call]), leftover(request, before)
-    return (now.numbers, now.names, now.listed) != (then.numbers, then.names, then.listed)
+    if (now.numbers, now.names, now.listed) != (then.numbers, then.names, then.listed):
+        return True
+    held = {str(value).lower() for other in before for value in _leaves(other.arguments)}
+    texts = [value for value in _leaves(call.arguments) if isinstance(value, str)]
+    return any(value.lower() not in held and holds(request, value) for value in texts)
 
 
-def siblings(call: ToolCall, before: Sequence[ToolCall], request: str) -> ToolCall | None:
-    """A call like `call` for the next thing of a list that the request gives: "for 10, 20 and 30 years" after the call
-    for 10. None if none of its values stands in such a list, or all of the list is held."""
-    for name, value in call.arguments.items():
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            continue
-        for other in _listed_with(value, request):
-            changed = msgspec.structs.replace(call, arguments={**call.arguments, name: other})
-            if not any(changed == known for known in before):
-                return changed
-    return None
+def without_held(request: str, calls: Sequence[ToolCall], tool: str) -> str:
+    """The request without the numbers that calls hold already, if what is left is just enough for further calls of the
+    tool like its last one; else as it is."""
+    last = next((call for call in reversed(calls) if call.name == tool), None)
+    if last is None:
+        return request
+    held = {float(value) for call in calls for value in _leaves(call.arguments) if _is_number(value)}
+    taken = sum(_is_number(value) for value in last.arguments.values())
+    within = [(span.start, span.end) for span in dates(request)]
+    said = [number for number in _amounts(request) if not any(start <= number.start < end for start, end in within)]
+    free = [number for number in said if not any(_near(float(reading), held) for reading in number.readings)]
+    if not taken or not free or len(free) % taken or len(free) == len(said):
+        return request
+    masked = list(request)
+    for number in said:
+        if number not in free:
+            masked[number.start : number.end] = " " * (number.end - number.start)
+    return "".join(masked)
 
 
-_NUMBER = r"[$€£]?\d[\d.]*%?"
-_NUMBERS = re.compile(rf"{_NUMBER}(?:,\s*{_NUMBER})*,?\s*(?:and|or|&)\s+{_NUMBER}", re.IGNORECASE)
-_NEXT = re.compile(
-    r"['\"’”]?(?:,\s*(?:and\s+|or\s+)?|\s+(?:and|or|&)\s+)(?:(?:in|on|at|for|to|from|of|with|the)\s+)*['\"‘“]?"
-    r"(?P<item>\w[\w'’.&-]*(?:\s+(?!(?:and|or|for|in|with|at|on|to|from|of|by|using|as|is|are|then|also)\b)[\w'’&-]+){0,3})",
-    re.IGNORECASE,
-)
+def without_others(request: str, focus: tuple[int, int], needed: int) -> str:
+    """The request without the numbers outside a part of it, if the part says as many as are needed."""
+    start, end = focus
+    said = _amounts(request)
+    if end <= start or sum(start <= number.start < end for number in said) < max(needed, 1):
+        return request
+    masked = list(request)
+    for number in said:
+        if not start <= number.start < end:
+            masked[number.start : number.end] = " " * (number.end - number.start)
+    return "".join(masked)
 
 
-def _listed_with(value: str | int | float, request: str) -> list[str | int | float]:
-    """What stands in a list with a value, as values of the same type: in "for Rome, New York and Lima" the names after
-    "Rome"; of numbers all."""
-    if isinstance(value, str):
-        at = request.lower().find(value.lower()) if value.strip() else -1
-        found: list[str | int | float] = []
-        end = at + len(value)
-        while at >= 0 and len(found) < MAX_LISTED and (following := _NEXT.match(request, end)):
-            item = following["item"].rstrip(".'’")
-            if value[:1].isupper() and not item[:1].isupper():
-                break  # after a name, what is no name is no member of its list
-            found.append(item)
-            end = following.end()
-        return found
-    for series in _NUMBERS.finditer(request):
-        said = said_numbers(series[0])
-        fractions = all(len(number.readings) > 1 for number in said) and isinstance(value, float) and abs(value) < 1
-        read = [float(number.readings[-1 if fractions else 0]) for number in said]
-        if float(value) in read:
-            return [int(number) if isinstance(value, int) and number.is_integer() else number for number in read]
-    return []
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _near(number: float, held: set[float]) -> bool:

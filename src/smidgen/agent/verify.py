@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
+from smidgen.agent.conformity import schema_problems
 from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
 from smidgen.agent.settle import is_reading
-from smidgen.agent.words import stems
+from smidgen.agent.words import holds, spaced, stems
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools import Effect
 
@@ -31,12 +32,16 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
         return Verdict(ok=False, reason=problem)
     text = "\n".join(sources)
     unsaid = unsaid_texts(call, spec, request, text) or unresolved(call, spec, request, text)
+    unsaid = unsaid or unknown_place(call, spec, request)
     unsaid = unsaid or (unsaid_content(call, spec, text) if effect == "write" else ())
     if unsaid:
         return Verdict(ok=False, reason=f"the request doesn't say {' and '.join(unsaid)}", missing=unsaid)
     copied = copied_example(call, spec, text)
     if copied:
         return Verdict(ok=False, reason=f"{copied} is only an example; use what the request says")
+    typed = type_as_value(call, spec, text)
+    if typed:
+        return Verdict(ok=False, reason=f"{typed} is only a type; use the request's own words")
     stray = ungrounded_number(call, spec, text)
     if stray:
         missing = unsaid_numbers(call, spec, request, text)
@@ -57,6 +62,23 @@ def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
         if is_example and any(number not in known for number in numbers_in_value(value)):
             return str(value)
     return ""
+
+
+_TYPE_NAMES = frozenset({"string", "str", "integer", "int", "number", "float", "boolean", "bool", "array", "object"})
+
+
+def type_as_value(call: ToolCall, spec: ToolSpec, text: str) -> str:
+    """A type's name that was passed as a text although nobody said it, as small models do with `type`; else ""."""
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    return next(
+        (
+            value
+            for name, value in call.arguments.items()
+            if isinstance(value, str) and value.lower() in _TYPE_NAMES and "enum" not in properties.get(name, {})
+            if not holds(text, value)
+        ),
+        "",
+    )
 
 
 def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
@@ -150,6 +172,24 @@ def unresolved(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tuple
     )
 
 
+_OWN_PLACE = re.compile(
+    r"\b(?:at|in|for|near)\s+(?:my|our|his|her|their)\s+(?:\w+['’]s\s+)?"
+    r"(?:\w+['’]s(?=\s*(?:$|[?.!,]))|place|house|home|flat|town|city|village|country|office|hotel)\b",
+    re.IGNORECASE,
+)
+_PLACES = frozenset({"timezone", "location", "place", "city", "address", "country", "destination"})
+
+
+def unknown_place(call: ToolCall, spec: ToolSpec, request: str) -> tuple[str, ...]:
+    """The parameter for a place that the call leaves out, where the request names one that only the user knows: "at my
+    sister's place"."""
+    if not _OWN_PLACE.search(request):
+        return ()
+    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    places = [name for name in properties if set(spaced(name).lower().split()) & _PLACES]
+    return tuple(places[:1]) if not set(places) & set(call.arguments) else ()
+
+
 def unsaid_content(call: ToolCall, spec: ToolSpec, text: str) -> tuple[str, ...]:
     """Required texts of a tool that changes something, of which no word was said: what to write can't be made up from
     nothing. Names of files don't count as said, nor do the tool's own words."""
@@ -199,77 +239,6 @@ def _names_something(call: ToolCall, spec: ToolSpec, text: str) -> bool:
         return True
     target = str(call.arguments.get(required[0], "")).strip().lower()
     return bool(target) and target in text.lower()
-
-
-def schema_problems(value: Any, schema: JsonSchema, where: str) -> Iterator[str]:
-    """What is wrong with a value, in words: types, required and unknown properties, enums, ranges, lengths."""
-    label = where or "the arguments"
-    options = cast(list[JsonSchema], schema.get("anyOf") or schema.get("oneOf") or [])
-    if options and all(next(schema_problems(value, option, where), None) for option in options):
-        yield f"{label} is none of the kinds allowed"
-        return
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{label} must be one of {', '.join(map(str, schema['enum']))}"
-        return
-    if "const" in schema and value != schema["const"]:
-        yield f"{label} must be {schema['const']}"
-    kinds = schema.get("type")
-    allowed = [kinds] if isinstance(kinds, str) else cast(list[str], kinds or [])
-    if allowed and not any(_is(value, kind) for kind in allowed):
-        yield f"{label} must be of type {' or '.join(allowed)}"
-        return
-    if isinstance(value, dict):
-        yield from _object_problems(cast(dict[str, Any], value), schema, where)
-    elif isinstance(value, list):
-        items = cast(list[Any], value)
-        if not schema.get("minItems", 0) <= len(items) <= schema.get("maxItems", len(items)):
-            yield f"{label} has {len(items)} items, which is too few or too many"
-        for index, item in enumerate(items):
-            yield from schema_problems(item, cast(JsonSchema, schema.get("items", {})), f"{where}[{index}]")
-    elif isinstance(value, str):
-        if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
-            yield f"{label} is too short or too long"
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield from _range_problems(value, schema, label)
-
-
-def _object_problems(value: dict[str, Any], schema: JsonSchema, where: str) -> Iterator[str]:
-    properties = cast(dict[str, JsonSchema], schema.get("properties", {}))
-    for name in cast(list[str], schema.get("required", [])):
-        if name not in value:
-            yield f"{name} is missing"
-    for name, item in value.items():
-        if name in properties:
-            yield from schema_problems(item, properties[name], f"{where}.{name}" if where else name)
-        elif schema.get("additionalProperties", True) is False:
-            yield f"there is no parameter {name}"
-
-
-def _range_problems(value: int | float, schema: JsonSchema, label: str) -> Iterator[str]:
-    if value != value or value in (float("inf"), float("-inf")):
-        yield f"{label} is not a number"
-    elif "minimum" in schema and value < schema["minimum"]:
-        yield f"{label} must be at least {schema['minimum']}"
-    elif "maximum" in schema and value > schema["maximum"]:
-        yield f"{label} must be at most {schema['maximum']}"
-    elif "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
-        yield f"{label} must be above {schema['exclusiveMinimum']}"
-    elif "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
-        yield f"{label} must be below {schema['exclusiveMaximum']}"
-
-
-def _is(value: Any, kind: str) -> bool:
-    if isinstance(value, bool):
-        return kind == "boolean"
-    kinds: dict[str, tuple[type, ...]] = {
-        "string": (str,),
-        "integer": (int,),
-        "number": (int, float),
-        "array": (list,),
-        "object": (dict,),
-        "null": (type(None),),
-    }
-    return isinstance(value, kinds.get(kind, ()))
 
 
 def missing_from_answer(answer: str, attempt: Attempt) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
@@ -23,6 +24,8 @@ MAX_DEPTH = 12
 MAX_RULES = 2000
 MAX_SIZE = 500_000
 """Characters of all rules; the engine refuses more than twice as much."""
+TWO_PARTS = "two-parts"
+"""A text's `format`: two parts with a comma between, as in "City, State"."""
 _TOKEN = re.compile(r"<[^<>\s\"]+>")
 _PLAIN = r"[^\x{3C}\x00-\x08\x0B-\x1F\x7F]"
 _REFUSED = ("$ref", "allOf", "not", "if", "patternProperties", "dependentSchemas", "$dynamicRef")
@@ -127,7 +130,7 @@ class Grammar:
         if "const" in schema:
             return self.rule(literal(self._write(schema["const"], level)))
         if "enum" in schema:
-            return self._choice([literal(self._write(option, level)) for option in schema["enum"]])
+            return self._choice([literal(text) for option in schema["enum"] for text in self._spellings(option, level)])
         options: list[JsonSchema] = schema.get("anyOf") or schema.get("oneOf") or []
         if options:
             rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
@@ -177,6 +180,9 @@ class Grammar:
     def _string(self, schema: JsonSchema, required: bool) -> str:
         most = min(int(schema.get("maxLength", MAX_STRING)), MAX_STRING)
         fewest = min(int(schema.get("minLength", 1 if required else 0)), most)
+        if schema.get("format") == TWO_PARTS:
+            part = r"[^\"\\,\x00-\x1F\x7F ][^\"\\,\x00-\x1F\x7F]{0,60}"
+            return self.rule(f'/"{part}, {part}"/')
         return self.rule(f'/"([^"\\\\\\x00-\\x1F\\x7F]|\\\\["\\\\nt]){{{fewest},{most}}}"/')
 
     def _array(self, schema: JsonSchema, level: int) -> str:
@@ -245,6 +251,12 @@ class Grammar:
             following = f"{literal(separator)} {member}"
             rest = self.rule(f"{following if needed else f'({following})?'} {rest}".strip())
         return first
+
+    def _spellings(self, value: Any, level: int) -> tuple[str, ...]:
+        """A very small number also as people write it: small models don't turn 0.00001 into 1e-05."""
+        if isinstance(value, float) and 1e-12 <= abs(value) < 1e-4:
+            return self._write(value, level), f"{Decimal(repr(value)):f}", re.sub(r"e-0", "e-", repr(value))
+        return (self._write(value, level),)
 
     def _write(self, value: Any, level: int) -> str:
         if isinstance(value, bool):

@@ -26,18 +26,21 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class More(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether another call follows: the log-odds are the intercept and, each times its weight, the model's
-    log-probability of a further call's beginning (likelihood), the numbers, names and second parts of "x and y" that
-    the request says and no call holds, the tools that a part of it is about and that weren't called, and 1 if it says
-    that it wants several things (cue)."""
+    """Whether another call follows: the log-odds are the intercept and, each times its weight, what the request says
+    and no call holds (smidgen.agent.several.Leftover). likelihood: weight of the model's own log-probability of
+    beginning a further call, which is not asked for at 0."""
 
-    intercept: float = -0.6
-    likelihood: float = 0.05
-    numbers: float = 2.0
-    names: float = 1.0
-    listed: float = 1.2
-    tools: float = 1.2
-    cue: float = 0.7
+    intercept: float = -1.45
+    likelihood: float = 0.0
+    numbers: float = 1.5
+    names: float = 0.6
+    listed: float = 0.4
+    twins: float = 1.0
+    tools: float = 0.5
+    choices: float = 1.6
+    counted: float = 1.8
+    asks: float = 0.6
+    cue: float = 0.3
 
 
 class ToolUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -187,3 +187,42 @@ def test_a_number_that_nothing_else_takes_is_the_optional_one() -> None:
     tool = spec(["hours"], hours=NUMBER, deposit=NUMBER)
     assert ground.mentioned(tool, "a boat for 3 hours and 50 euros") == {"deposit": []}
     assert ground.mentioned(tool, "a boat for 3 hours") == {}
+
+
+def test_a_rate_in_percent_is_a_fraction_unless_percent_is_asked_for() -> None:
+    number = {"type": "number"}
+    tool = spec(["interest_rate"], interest_rate={**number, "description": "Yearly rate."})
+    assert enum_of(ground.narrowed(tool, "at 5%"), "interest_rate")[0] == 0.05
+    call = ToolCall(name=tool.name, arguments={"interest_rate": 5.0})
+    assert settle.without_inventions(call, tool, "at 5%")[0].arguments == {"interest_rate": 0.05}
+    tool = spec(["interest_rate"], interest_rate={**number, "description": "Yearly rate (percent)."})
+    call = ToolCall(name=tool.name, arguments={"interest_rate": 5.0})
+    assert settle.without_inventions(call, tool, "at 5%")[0].arguments == {"interest_rate": 5.0}
+
+
+def test_a_place_in_an_order_is_no_amount() -> None:
+    tool = spec(["a"], a={"type": "integer"}, gain={"type": "integer"})
+    call = ToolCall(name=tool.name, arguments={"a": 5, "gain": 1})
+    assert settle.without_inventions(call, tool, "the first has 5")[1] == ("gain",)
+
+
+def test_a_word_that_only_counts_what_is_listed_is_no_amount() -> None:
+    both = spec(["a", "b"], a=NUMBER, b=NUMBER)
+    assert set(enum_of(ground.narrowed(both, "two boats of 5 m and 7 m"), "a")) == {5, 7}
+    more = spec(["a", "b"], a=NUMBER, b=NUMBER, boats={"type": "integer"})
+    assert 2 in enum_of(ground.narrowed(more, "two boats of 5 m and 7 m"), "boats")
+
+
+def test_from_and_to_are_not_confused() -> None:
+    trip = spec(["start_pier", "end_pier"], start_pier=TEXT, end_pier=TEXT, name=TEXT)
+
+    def settled(start: str, end: str, request: str) -> tuple[object, object]:
+        call = ToolCall(name="rent_boat", arguments={"start_pier": start, "end_pier": end, "name": "Ann"})
+        arguments = settle.without_inventions(call, trip, request)[0].arguments
+        return arguments["start_pier"], arguments["end_pier"]
+
+    assert settled("Brienz", "Thun", "Ann rents a boat from Thun to Brienz") == ("Thun", "Brienz")
+    assert settled("Thun", "Brienz", "Ann rents a boat from Thun to Brienz") == ("Thun", "Brienz")
+    assert settled("Brienz", "Thun", "Ann rents a boat in Thun, and in Brienz") == ("Brienz", "Thun")
+    back = "Ann, from Thun to Brienz and from Brienz to Thun"
+    assert settled("Brienz", "Thun", back) == ("Brienz", "Thun")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smidgen.agent import route
-from smidgen.agent.relevance import parts_of, relevance, shortlist, text_of
+from smidgen.agent.relevance import Part, Relevance, parts_of, relevance, segments, shortlist, text_of
 from smidgen.messages import ToolSpec
 from smidgen.models.tool_use import Gate, Order
 
@@ -58,3 +58,35 @@ def test_tools_show_examples_only_if_each_that_requires_something_does() -> None
 def test_the_nearest_tools_come_in_the_order_that_the_profile_names(order: Order, names: str) -> None:
     tools = [ToolSpec(name=name, description="", parameters={"type": "object"}) for name in "abcd"]
     assert "".join(tool.name for tool in shortlist(tools, [0.5, 0.4, 0.9, 0.1], 3, order)) == names
+
+
+def part(text: str, tool: str, similarity: float, margin: float) -> Part:
+    return Part(text=text, tool=tool, similarity=similarity, margin=margin)
+
+
+def test_tools_are_wanted_that_a_part_is_plainly_about() -> None:
+    parts = (part("a", "boil", 0.6, 0.4), part("b", "sing", 0.6, 0.06), part("c", "dance", 0.2, 0.2))
+    found = Relevance(similarities=(), log_odds=0.0, parts=parts)
+    assert found.about == ("boil", "sing")
+    assert found.wanted == ("boil",)
+
+
+def test_a_request_is_cut_where_another_tool_begins() -> None:
+    request = "Hello there, boil an egg for 5 minutes, then sing a song. Boil two eggs now"
+    parts = (
+        part("Hello there", "sing", 0.1, 0.1),
+        part("boil an egg for 5 minutes", "boil", 0.8, 0.6),
+        part("sing a song.", "sing", 0.8, 0.6),
+        part("Boil two eggs now", "boil", 0.8, 0.6),
+    )
+    found = segments(request, parts)
+    assert [(stretch.tool, request[stretch.start : stretch.end]) for stretch in found] == [
+        ("boil", "Hello there, boil an egg for 5 minutes, then "),
+        ("sing", "sing a song. "),
+        ("boil", "Boil two eggs now"),
+    ]
+
+
+def test_a_span_of_time_may_be_a_number() -> None:
+    vectors = dict.fromkeys(["Boil it for an hour", text_of(BOIL)], (1.0, 0.0))
+    assert relevance("Boil it for an hour", [BOIL], vectors, GATE).log_odds == -5.0 + 10.0

@@ -41,3 +41,11 @@ def test_a_command_for_other_work_speaks_against_a_tool(request_text: str, other
     )
     assert wants_other_work(request_text, f"{reads.name} {reads.description}") is other
     assert not wants_other_work(request_text, f"{erases.name} {erases.description}")
+
+
+def test_explaining_and_translating_may_be_asked_for_as_a_question() -> None:
+    for question in ("How do percentages work? In simple words", "How do you say Wednesday in Italian?"):
+        assert wants_other_work(question, "calculator: Compute an expression")
+    assert not wants_other_work("How do percentages work?", "lookup: Explain a term")
+    assert not wants_other_work("How do you say Wednesday in Italian?", "translate: Translate a text")
+    assert not wants_other_work("How do I get to work?", "route: The way to a place")

@@ -233,8 +233,31 @@ def test_any_words_make_calls_that_the_tools_have(said: list[str]) -> None:
         ("add two and two", None),
         ("delete plan.txt", None),
         ("When does the film end?", None),
+        ("Sing me a song and then work out 12 * 7", "calculator"),
     ],
 )
 def test_the_tool_may_be_plain_where_its_arguments_are_not(request_text: str, tool: str | None) -> None:
     assert speaks_for(request_text, TOOLS) == tool
     assert speaks_for(request_text, ()) is None
+
+
+def test_what_was_answered_before_is_written_word_by_word() -> None:
+    poem = "Rain on the tin roof,\nand nobody minds."
+    for request_text in (
+        "nice, put that in rain.txt",
+        "Thanks! Save it as notes/rain.md please",
+        "store this poem in r.txt",
+    ):
+        choice = match(request_text, TOOLS, "A poem about rain", poem)
+        assert choice is not None and choice.calls[0].name == "write_file"
+        assert choice.calls[0].arguments["content"] == poem
+    assert match("put that in rain.txt", TOOLS, "A poem about rain", "") is None
+    assert match("put that idea for dinner in rain.txt", TOOLS, "A poem", poem) is None
+    assert match("put that in a.txt and b.txt", TOOLS, "A poem", poem) is None
+    assert match("put that in rain.txt", (), "A poem", poem) is None
+
+
+def test_the_comma_of_a_date_joins_no_clauses() -> None:
+    choice = match("How many days old is a house built on May 17, 1901?", TOOLS)
+    assert choice is not None
+    assert dict(choice.calls[0].arguments) == {"start": "May 17, 1901", "end": "today"}

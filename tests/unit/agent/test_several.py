@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.agent.several import adds_something, leftover, log_odds, siblings
-from smidgen.messages import ToolCall
+from smidgen.agent.several import adds_something, leftover, log_odds, without_held, without_others
+from smidgen.messages import ToolCall, ToolSpec
 from smidgen.models.tool_use import More
 
 
@@ -53,33 +53,48 @@ def test_the_same_again_adds_nothing() -> None:
     assert not adds_something(call("weather", to="Rome"), [rome], request, about=("plan", "hotel"))
 
 
-def test_after_a_name_the_list_ends_where_no_name_follows() -> None:
-    made = call(city="Lima")
-    assert siblings(made, [made], "for Lima, and their weather") is None
-    assert siblings(made, [made], "for Lima and Rome, and their weather") == call(city="Rome")
+def test_a_text_of_the_request_that_no_call_holds_adds_something() -> None:
+    request = "with watercolour the colour pink, then with acrylic the colour teal"
+    assert adds_something(call(paint="acrylic"), [call(paint="watercolour")], request)
+    assert not adds_something(call(paint="oil"), [call(paint="watercolour")], request)
 
 
-def test_what_a_list_gives_is_called_one_by_one() -> None:
-    request = "A loan of $4,000 over 15, 20 and 30 years"
-    calls = [call(amount=4000, years=15)]
-    while (following := siblings(calls[-1], calls, request)) is not None:
-        calls.append(following)
-    assert [made.arguments["years"] for made in calls] == [15, 20, 30]
-    assert siblings(call(metal="copper"), [call(metal="copper")], "of copper and zinc") == call(metal="zinc")
-    assert siblings(call(metal="gold"), [call(metal="gold")], "of copper and zinc") is None
+def test_numbers_that_calls_hold_are_taken_where_the_rest_is_just_enough() -> None:
+    request = "A box of 3 by 4 cm and another of 5 by 6 cm"
+    assert without_held(request, [call(a=3, b=4)], "plan") == "A box of   by   cm and another of 5 by 6 cm"
+    assert without_held("3 by 4 cm, 7 kg", [call(a=3, b=4)], "plan") == "3 by 4 cm, 7 kg"
+    assert without_held(request, [call(a=3, b=4)], "other") == request
+
+
+def test_numbers_of_other_parts_are_taken_where_a_part_says_enough() -> None:
+    request = "3 by 4 cm; 5 kg"
+    assert without_others(request, (0, 9), 2) == "3 by 4 cm;   kg"
+    assert without_others(request, (9, 15), 2) == request
+    assert without_others(request, (0, 0), 0) == request
+
+
+def test_what_stands_behind_the_same_word_is_a_twin_and_what_is_counted_is_wanted() -> None:
+    request = "The first has a side of 5 and a weight of 2, the second has a side of 7"
+    left = leftover(request, [call(side=5, weight=2)])
+    assert (left.twins, left.counted) == (1, True)
+    assert not leftover(request, [call(side=5, weight=2), call(side=7)]).counted
+    assert leftover("One for Rome, another for Oslo", [call(to="Rome")]).counted
+
+
+def test_a_choice_that_the_request_names_is_left_over_until_a_call_holds_it() -> None:
+    paint = {"type": "string", "enum": ["watercolour", "acrylic", "oil"], "default": "oil"}
+    tool = ToolSpec(name="plan", description="", parameters={"type": "object", "properties": {"paint": paint}})
+    request = "mix pink in watercolour and teal in acrylic, no oil"
+    one = [call(paint="watercolour")]
+    assert leftover(request, one, tools=[tool]).choices == 1
+    assert leftover(request, [*one, call(paint="acrylic")], tools=[tool]).choices == 0
+    assert leftover(request, one).choices == 0
+    assert log_odds(leftover(request, one, tools=[tool]), 0.0, More()) > log_odds(leftover(request, one), 0.0, More())
 
 
 @given(st.text(max_size=120), st.one_of(st.text(max_size=20), st.integers(), st.floats(), st.booleans()))
 def test_any_request_and_value_can_be_looked_at(request_text: str, value: object) -> None:
     made = call(value=value)
     leftover(request_text, [made])
-    siblings(made, [made], request_text)
+    without_held(request_text, [made], "plan")
     assert not adds_something(made, [made], request_text)
-
-
-def test_names_of_several_words_are_listed_too() -> None:
-    request = "Sequences of human insulin, rat insulin, and pig insulin and their models"
-    calls = [call(protein="human insulin")]
-    while len(calls) < 4 and (following := siblings(calls[0], calls, request)) is not None:
-        calls.append(following)
-    assert [made.arguments["protein"] for made in calls[:3]] == ["human insulin", "rat insulin", "pig insulin"]

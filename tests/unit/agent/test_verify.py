@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smidgen.agent.conformity import schema_problems
 from smidgen.agent.plan import Attempt
-from smidgen.agent.verify import check_call, is_looping, missing_from_answer, schema_problems
+from smidgen.agent.verify import check_call, is_looping, missing_from_answer
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools.builtin import builtin_tools
 
@@ -201,3 +202,23 @@ def test_what_is_only_pointed_at_is_asked_for(request_text: str, value: str, mis
     assert check_call(call, search, "read", [request_text], request_text).missing == missing
     before = ["Where is the invoice for the search term?", request_text]
     assert check_call(call, search, "read", before, request_text).missing == ()
+
+
+def test_a_types_name_is_no_value_unless_it_was_said() -> None:
+    parameters = {"type": "object", "properties": {"type": {"type": "string"}}, "required": ["type"]}
+    find = ToolSpec(name="find_art", description="Find works of art.", parameters=parameters)
+    call = ToolCall(name="find_art", arguments={"type": "string"})
+    verdict = check_call(call, find, "read", ["Find a sculpture"])
+    assert not verdict.ok and "only a type" in verdict.reason
+    assert check_call(call, find, "read", ["Find works made of string"]).ok
+
+
+def test_a_place_that_only_the_user_knows_is_asked_for() -> None:
+    place = {"type": "object", "properties": {"timezone": {"type": "string"}}, "required": []}
+    clock = ToolSpec(name="clock", description="The time.", parameters=place)
+    here, there = ToolCall(name="clock", arguments={}), ToolCall(name="clock", arguments={"timezone": "Rome"})
+    asked = "what time is it at my brother's place?"
+    assert check_call(here, clock, "read", [asked], asked).missing == ("timezone",)
+    assert check_call(there, clock, "read", [asked], asked).ok
+    assert check_call(here, clock, "read", ["what time is it?"], "what time is it?").ok
+    assert check_call(here, clock, "read", ["what time is it on my watch?"], "what time is it on my watch?").ok

@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
-from smidgen.agent.verify import schema_problems
+from smidgen.agent.conformity import schema_problems
 from smidgen.dialects.choose import NAMES, dialect
+from smidgen.dialects.grammar import TWO_PARTS
 from smidgen.errors import ConstraintError
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.testing.backend import FakeBackend
@@ -211,3 +212,11 @@ def test_depth_size_and_no_tools_are_refused(name: str) -> None:
     for tools in ((), (spec({"a": deep}),), (spec(wide),)):
         with pytest.raises(ConstraintError):
             dialect(name).constraint(tools)
+
+
+@pytest.mark.parametrize(("text", "fits"), [("Reno, NV", True), ("Reno", False), ("Reno, ", False)])
+def test_a_text_of_two_parts_needs_both(text: str, fits: bool) -> None:
+    tools = (spec({"where": {"type": "string", "format": TWO_PARTS}}, ("where",)),)
+    call = ToolCall(name="act", arguments={"where": text})
+    assert accepts("python_call", tools, dialect("python_call").write_call(call)) is fits
+    assert accepts("fenced_json", tools, dialect("fenced_json").write_call(call)) is fits

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smidgen.agent.verify import schema_problems
+from smidgen.agent.conformity import schema_problems
 from smidgen.errors import ConfigError
 from smidgen.eval import Verdict
 from smidgen.eval.suites import OWN, chosen_categories, suite

@@ -20,15 +20,21 @@ from smidgen.messages import ToolCall, ToolSpec
 MAX_CALLS = 8
 
 
-def match(request: str, tools: Sequence[ToolSpec], before: str = "") -> Choice | None:
+def match(request: str, tools: Sequence[ToolSpec], before: str = "", answered: str = "") -> Choice | None:
     """The calls a request plainly stands for, or None. The results of such calls are the answer. before: the user's
-    request before this one, which "and in Tokyo?" leans on."""
+    request before this one, which "and in Tokyo?" leans on; answered: what was answered to it, which "save that in
+    notes.txt" means."""
     text = " ".join(request.split())
     if not text or len(text) > MAX_REQUEST:
         return None
     written = plain.written(text, tools)
     if written is not None:
         return Choice(tool=written.name, reason="the request is a call", calls=(written,), direct=True)
+    kept = files.answer_kept(clauses.bare(text), answered)
+    if kept and _offered(kept, tools):
+        return Choice(
+            tool=kept[0].name, reason="plainly the answer before, into a file", calls=tuple(kept), direct=True
+        )
     readings = [request.strip(), corrected(request.strip())]
     if before and (spelled := clauses.following(text, " ".join(before.split()))):
         readings.append(spelled)
@@ -49,7 +55,8 @@ def speaks_for(request: str, tools: Sequence[ToolSpec]) -> str | None:
         return None
     for clause in [*clauses.strong(text), *clauses.weak(text)]:
         shorn = clauses.bare(clause)
-        wanted = files.wanted(shorn) or dates.wanted(shorn, text)
+        sum_of = "calculator" if plain.arithmetic(shorn) else None
+        wanted = files.wanted(shorn) or dates.wanted(shorn, text) or sum_of
         if wanted in offered:
             return wanted
     wanted = problems.wanted(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from smidgen.agent.numbers import has_number
 from smidgen.agent.rules.spans import dates, durations
@@ -60,12 +61,19 @@ def strong(text: str) -> tuple[str, ...]:
 
 
 def weak(text: str) -> tuple[str, ...]:
-    """What commas and "and" join."""
-    return _parts(_WEAK, text)
+    """What commas and "and" join. The comma of a date, as in "May 17, 2001", joins nothing."""
+    return _parts(_WEAK, text, [(span.start, span.end) for span in dates(text)])
 
 
-def _parts(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
-    pieces = [piece.strip(" ,") for piece in pattern.split(text)]
+def _parts(pattern: re.Pattern[str], text: str, whole: Sequence[tuple[int, int]] = ()) -> tuple[str, ...]:
+    pieces: list[str] = []
+    at = 0
+    for joint in pattern.finditer(text):
+        if any(start < joint.start() < end for start, end in whole):
+            continue
+        pieces.append(text[at : joint.start()])
+        at = joint.end()
+    pieces = [piece.strip(" ,") for piece in (*pieces, text[at:])]
     return tuple(piece for piece in pieces if piece)
 
 

@@ -65,6 +65,24 @@ def calls_of(clause: str) -> list[ToolCall]:
     return _written(clause) or _read(clause) or _listed(clause) or _searched(clause)
 
 
+_KEEP = re.compile(
+    r"^(?:(?:nice|great|good|perfect|lovely|super|wow|cool|fine|ok|okay|thanks|thank\s+you|now|and|please)[\s,.!;:]+)*"
+    r"(?:save|write|put|store)\s+(?:that|it|this|(?:that|this|the|your)\s+(?:answer|text|\w+))\s+"
+    r"(?:down\s+)?(?:in|to|into|as)\s+(?:a\s+|the\s+)?(?:file\s+)?(?:called\s+|named\s+)?$",
+    re.IGNORECASE,
+)
+
+
+def answer_kept(clause: str, answered: str) -> list[ToolCall]:
+    """The answer before, word by word, into the file that a clause names: "put that in haiku.txt"."""
+    names = files(clause)
+    if not answered.strip() or len(names) != 1 or names[0].end != len(clause):
+        return []
+    if not _KEEP.match(clause[: names[0].start]):
+        return []
+    return [ToolCall(name="write_file", arguments={"path": names[0].text, "content": answered})]
+
+
 def _unquoted(clause: str) -> str:
     for span in reversed(quoted(clause)):
         clause = clause[: span.start] + " " * (span.end - span.start) + clause[span.end :]

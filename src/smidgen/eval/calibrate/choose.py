@@ -158,7 +158,7 @@ def more_examples(collector: Collector, cases: Sequence[Case], told: Mapping[str
         about = collector.near(case, Gate()).about if collector.has_embedder else ()
         about = tuple(name for name in about if name in said.names)
         for count, likelihood in enumerate(said.further, 1):
-            left = several.leftover(case.request, calls[:count], about)
+            left = several.leftover(case.request, calls[:count], about, case.tools)
             rows.append(tuple(_feature(name, left, likelihood) for name in names))
             labels.append(count < len(calls))
             groups.append(case.task.id)

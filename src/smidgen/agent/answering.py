@@ -1,0 +1,104 @@
+"""Answers in words, from tools' results if there are some; a result that an answer leaves out is added to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import msgspec
+
+from smidgen.agent import AgentSettings, Strategy, prompts, verify
+from smidgen.agent.asking import Asking
+from smidgen.agent.context import Fitted, fit
+from smidgen.agent.journal import Journal
+from smidgen.agent.plan import Generate
+from smidgen.events import AgentEvent, Generated, TextDelta, Verified
+from smidgen.messages import GenerateRequest, Message, Sampling
+
+
+class Answerer:
+    """text: the answer, once its events have ended."""
+
+    def __init__(self, asking: Asking, settings: AgentSettings, history: Sequence[Message], journal: Journal) -> None:
+        self._asking, self._settings, self._history, self._journal = asking, settings, history, journal
+        self.text = ""
+
+    async def answer(self, action: Generate, strategy: Strategy | None) -> AsyncIterator[AgentEvent]:
+        """Raises ContextOverflow, and what the engine raises."""
+        self._journal.answering = strategy
+        messages = self._history
+        if action.attempts:
+            messages = prompts.answer_messages(self._history, action.attempts)
+        messages = prompts.spelled(messages, self._asking.dialect)
+        fitted = await self._asking.deadline.wait(lambda: fit(self._asking.model, messages, self._settings.max_tokens))
+        for notice in self._journal.dropped(fitted):
+            yield notice
+        async with aclosing(cast(Any, self._said(fitted))) as events:
+            async for event in events:
+                yield event
+        if action.attempts and self.text.strip():
+            for event in self._completed(action):
+                yield event
+
+    async def _said(self, fitted: Fitted) -> AsyncIterator[AgentEvent]:
+        """What the model says, until it repeats itself."""
+        text, loops = "", False
+        async with aclosing(cast(Any, self._asking.stream(self._request(fitted)))) as events:
+            async for event in events:
+                match event:
+                    case TextDelta():
+                        text += event.text
+                        self._journal.said = text
+                        yield event
+                        if self._settings.constraint is None and verify.is_looping(text):
+                            self._journal.warn("The model began to repeat itself and was stopped.")
+                            self._journal.finish_reason = "length"
+                            loops = True
+                            break
+                    case Generated():
+                        self._journal.finish_reason = event.finish_reason
+                        text = event.text
+                    case _:
+                        yield event
+        if loops:
+            await self._asking.settle(text)
+        self.text = text
+
+    def _completed(self, action: Generate) -> list[AgentEvent]:
+        """The results that the answer should hold and doesn't, added to it."""
+        left_out = [
+            attempt for attempt in action.attempts if attempt.ok and verify.missing_from_answer(self.text, attempt)
+        ]
+        reason = "the result is not in the answer" if left_out else ""
+        events: list[AgentEvent] = [Verified(check="answer", ok=not left_out, reason=reason)]
+        for attempt in left_out:
+            addition = f"\n\n{attempt.call.name}: {attempt.text}"
+            self._journal.warn("The model left the tool's result out; it was added to the answer.")
+            events.append(TextDelta(text=addition))
+            self.text += addition
+        return events
+
+    def _request(self, fitted: Fitted) -> GenerateRequest:
+        settings = self._settings
+        if fitted.room < settings.max_tokens:
+            self._journal.warn(
+                f"The answer may have {fitted.room} tokens instead of {settings.max_tokens}; the context is full."
+            )
+        return GenerateRequest(
+            prompt=fitted.prompt,
+            sampling=self._sampling(),
+            constraint=settings.constraint,
+            max_tokens=min(settings.max_tokens, fitted.room),
+            stop=(*self._asking.model.profile.stop, *settings.stop),
+            timeout_s=self._asking.deadline.remaining(),
+            logprobs=settings.logprobs,
+        )
+
+    def _sampling(self) -> Sampling:
+        sampling = self._settings.sampling or self._asking.model.profile.sampling
+        if self._settings.temperature is not None:
+            sampling = msgspec.structs.replace(sampling, temperature=self._settings.temperature)
+        if self._settings.seed is not None:
+            sampling = msgspec.structs.replace(sampling, seed=self._settings.seed)
+        return sampling

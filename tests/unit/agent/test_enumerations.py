@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smidgen.agent.enumerations import listed_with, stands_for
+from smidgen.messages import ToolCall
+
+
+def call(**arguments: object) -> ToolCall:
+    return ToolCall(name="plan", arguments=dict(arguments))
+
+
+@pytest.mark.parametrize(
+    ("value", "request_text", "found"),
+    [
+        ("Lima", "for Lima and Rome, and their weather", ("Lima", "Rome")),
+        ("Lima", "for Lima, and their weather", ()),
+        ("Rome", "for Oslo, Rome and New York.", ("Oslo", "Rome", "New York")),
+        ("Bern", "in Bern, Switzerland and Rome, Italy", ()),
+        ("Bern, Switzerland", "in Bern, Switzerland and Rome, Italy", ("Bern, Switzerland", "Rome, Italy")),
+        ("Ada Lovelace", "by Ada Lovelace and Alan Turing. Then print it", ("Ada Lovelace", "Alan Turing")),
+        ("Dune", "'Dune', 'Emma' and 'Momo'", ("Dune", "Emma", "Momo")),
+        ("copper", "of copper and zinc", ("copper", "zinc")),
+        ("gold", "of copper and zinc", ()),
+        (
+            "human insulin",
+            "of human insulin, rat insulin, and pig insulin and their models",
+            ("human insulin", "rat insulin", "pig insulin"),
+        ),
+        (15, "over 15, 20 and 30 years", (15, 20, 30)),
+        (0.05, "at 5% and 7%", (0.05, 0.07)),
+        (2, "2 apples and 3 pears", ()),
+    ],
+)
+def test_the_list_that_a_value_stands_in(value: str | float, request_text: str, found: tuple[object, ...]) -> None:
+    assert listed_with(value, request_text) == found
+
+
+def arguments(made: ToolCall, request: str) -> list[dict[str, object]]:
+    return [other.arguments for other in stands_for(made, request)]
+
+
+def test_a_call_stands_for_one_of_each_member() -> None:
+    request = "A loan of $4,000 over 15, 20 and 30 years"
+    assert [made["years"] for made in arguments(call(amount=4000, years=20), request)] == [20, 15, 30]
+
+
+def test_two_lists_are_combined() -> None:
+    request = "the rain in Oslo and Rome in 2018 and 2020"
+    assert len(arguments(call(city="Oslo", year=2018), request)) == 4
+
+
+def test_lists_that_go_together_are_not() -> None:
+    request = "the rain in Oslo and Rome in 2018 and 2020 respectively"
+    made = arguments(call(city="Oslo", year=2018), request)
+    assert made == [{"city": "Oslo", "year": 2018}, {"city": "Rome", "year": 2020}]
+    assert len(arguments(call(city="Oslo"), request)) == 1
+
+
+def test_members_that_one_call_holds_together_are_no_list_of_calls() -> None:
+    assert len(arguments(call(start="Oslo", end="Rome"), "between Oslo and Rome")) == 1
+    assert len(arguments(call(city="Oslo", others=["Rome"]), "of Oslo and Rome")) == 1
+
+
+@given(st.text(max_size=120), st.one_of(st.text(max_size=20), st.integers(), st.floats(), st.booleans()))
+def test_any_request_and_value_can_be_looked_at(request_text: str, value: object) -> None:
+    assert stands_for(call(value=value), request_text)[0] == call(value=value)
