@@ -47,6 +47,9 @@ def add_to(commands: options.Subparsers) -> None:
     parser.add_argument("--json", dest="json_file", metavar="FILE", help="write the results as JSON")
     parser.add_argument("--html", dest="html_file", metavar="FILE", help="write a page with plots")
     parser.add_argument(
+        "--svg", dest="svg_file", metavar="FILE", help="write the plot alone; of an ablation, its steps"
+    )
+    parser.add_argument(
         "--compare", type=options.names, default=(), metavar="FILE,FILE", help="show these JSON results beside"
     )
     parser.set_defaults(perform=perform)
@@ -58,7 +61,7 @@ def perform(arguments: argparse.Namespace) -> int:
     from smidgen.eval.suites import chosen_categories, suite
 
     config = options.configured(arguments)
-    for name in (arguments.json_file, arguments.html_file):
+    for name in (arguments.json_file, arguments.html_file, arguments.svg_file):
         check_writable(name)
     others = [run for name in arguments.compare for run in earlier(name)]
     chosen = suite(arguments.suite)
@@ -138,9 +141,9 @@ class Progress:
 
 
 def show(evaluated: Evaluated, others: list[Run], arguments: argparse.Namespace) -> None:
-    from smidgen.eval import report
+    from smidgen.eval import plot, report
     from smidgen.eval.evaluation import flat
-    from smidgen.eval.page import page
+    from smidgen.eval.page import overall, page
     from smidgen.eval.summary import failures
 
     date = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
@@ -164,6 +167,10 @@ def show(evaluated: Evaluated, others: list[Run], arguments: argparse.Namespace)
         told = report.document([*evaluated.runs, *others], evaluated.worths, items, date)
         text = json.dumps(told, ensure_ascii=False, indent=1) + "\n"
         Path(arguments.json_file).expanduser().write_text(text, encoding="utf-8")
+    if arguments.svg_file:
+        drawn = plot.worths(overall(evaluated.worths)) if evaluated.worths else plot.bars(shown)
+        text = plot.alone(drawn, () if evaluated.worths else [run.label for run in shown])
+        Path(arguments.svg_file).expanduser().write_text(text, encoding="utf-8")
     if arguments.html_file:
         text = page(shown, evaluated.worths, date)
         Path(arguments.html_file).expanduser().write_text(text, encoding="utf-8")

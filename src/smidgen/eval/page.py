@@ -10,9 +10,9 @@ from smidgen.eval.ablation import Worth
 from smidgen.eval.report import ABLATION_HEAD, HEAD, ablation_cells, cells, tuning_note
 from smidgen.eval.summary import ALL, Run
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #667085; --line: #d9dee6; --back: #ffffff; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #98a2b3; --line: #344054; --back: #14181f; } }
+_STYLE = (
+    plot.INKS
+    + """
 body { margin: 2.5rem auto; max-width: 60rem; padding: 0 1rem; background: var(--back); color: var(--ink);
        font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
@@ -20,14 +20,10 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } th.left, td.left { text-align: left; }
 .wide { overflow-x: auto; } .soft { color: var(--soft); } svg { width: 100%; height: auto; }
-svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
-svg .name { text-anchor: end; } svg .tick { text-anchor: middle; fill: var(--soft); } svg .value { fill: var(--soft); }
-svg .grid { stroke: var(--line); fill: none; } svg .whisker { stroke: var(--ink); fill: none; stroke-opacity: 0.7; }
 .key { display: inline-block; width: 0.8em; height: 0.8em; margin: 0 0.4em 0 1.2em; }
-.c0 { fill: #2f6fde; background: #2f6fde; } .c1 { fill: #e08a1e; background: #e08a1e; }
-.c2 { fill: #3a9d6c; background: #3a9d6c; } .c3 { fill: #9b5fc0; background: #9b5fc0; }
-.c4 { fill: #c8465a; background: #c8465a; } .c5 { fill: #7a8699; background: #7a8699; }
 """
+    + plot.STYLE
+)
 
 
 def page(runs: Sequence[Run], worths: Sequence[Worth], date: str) -> str:
@@ -41,7 +37,7 @@ def page(runs: Sequence[Run], worths: Sequence[Worth], date: str) -> str:
         sections += [f"<h2>{escape(run.label)}</h2>", _table(HEAD, [cells(row) for row in run.rows], 1)]
         sections += [f'<p class="soft">{escape(note)}</p>'] if note else []
     if worths:
-        sections += ["<h2>What each step is worth</h2>", plot.worths(_overall(worths))]
+        sections += ["<h2>What each step is worth</h2>", plot.worths(overall(worths))]
         sections += [_table(ABLATION_HEAD, [ablation_cells(worth) for worth in worths], 2)]
         sections += [
             '<p class="soft">Full minus without: what is above zero is gained, or, for tokens and seconds, paid. '
@@ -75,7 +71,7 @@ def _legend(runs: Sequence[Run]) -> str:
     return f"<p>{keys}</p>"
 
 
-def _overall(worths: Sequence[Worth]) -> list[Worth]:
+def overall(worths: Sequence[Worth]) -> list[Worth]:
     """Of a step with several categories only the row over all."""
     over_all = {worth.step for worth in worths if worth.category == ALL}
     return [worth for worth in worths if worth.category == ALL or worth.step not in over_all]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -12,6 +13,20 @@ WIDTH, LEFT, RIGHT, TOP, BAR, GAP = 760, 170, 60, 28, 16, 14
 """Pixels."""
 COLORS = 6
 """Classes c0 to c5 of the style sheet; more runs begin again."""
+KEY = 18
+"""Pixels of a line of the legend."""
+INKS = """
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #667085; --line: #d9dee6; --back: #ffffff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #98a2b3; --line: #344054; --back: #14181f; } }
+"""
+STYLE = """
+svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
+svg .name { text-anchor: end; } svg .tick { text-anchor: middle; fill: var(--soft); } svg .value { fill: var(--soft); }
+svg .grid { stroke: var(--line); fill: none; } svg .whisker { stroke: var(--ink); fill: none; stroke-opacity: 0.7; }
+.c0 { fill: #2f6fde; background: #2f6fde; } .c1 { fill: #e08a1e; background: #e08a1e; }
+.c2 { fill: #3a9d6c; background: #3a9d6c; } .c3 { fill: #9b5fc0; background: #9b5fc0; }
+.c4 { fill: #c8465a; background: #c8465a; } .c5 { fill: #7a8699; background: #7a8699; }
+"""
 
 
 def bars(runs: Sequence[Run]) -> str:
@@ -62,6 +77,25 @@ def worths(found: Sequence[Worth]) -> str:
         y += BAR + 6
     grid = [_line(at(edge * part), y, f"{100 * edge * part:+.0f}") for part in (-1, -0.5, 0, 0.5, 1)]
     return _svg([*grid, *parts], y + GAP, "What each step is worth, in percentage points")
+
+
+def alone(drawn: str, labels: Sequence[str] = ()) -> str:
+    """A plot as a file of its own, with its colours, a background and a legend below."""
+    opened, body = drawn.split(">", 1)
+    size = re.search(r'viewBox="0 0 (\d+) (\d+)"', opened)
+    if size is None:
+        raise ValueError("this is no plot of this module")
+    width, height = int(size[1]), int(size[2])
+    below = height + (KEY * len(labels) + GAP if labels else 0)
+    keys = "".join(
+        f'<rect class="c{i % COLORS}" x="{LEFT}" y="{height + i * KEY}" width="11" height="11"/>'
+        f'<text x="{LEFT + 18}" y="{height + i * KEY + 10}">{escape(label)}</text>'
+        for i, label in enumerate(labels)
+    )
+    opened = opened.replace(size[0], f'viewBox="0 0 {width} {below}" width="{width}" height="{below}"')
+    back = f'<rect width="{width}" height="{below}" fill="var(--back)"/>'
+    style = f"<style>{INKS.replace(':root', 'svg')}{STYLE}</style>"
+    return f"{opened}>\n{style}\n{back}{body.removesuffix('</svg>')}{keys}\n</svg>\n"
 
 
 def _x(share: float) -> float:

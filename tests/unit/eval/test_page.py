@@ -41,6 +41,16 @@ def test_a_step_that_helps_is_right_of_zero(record: Make) -> None:
     assert left < zero < right
 
 
+def test_a_plot_alone_has_its_colours_and_its_legend(record: Make) -> None:
+    runs = [Run(label=label, rows=rows({"a": [record("0", True)]})) for label in ("with", "a <b>")]
+    drawn = plot.alone(plot.bars(runs), [run.label for run in runs])
+    tree = ElementTree.fromstring(drawn)
+    assert [text.text for text in tree.iter(f"{SVG}text")][-2:] == ["with", "a <b>"]
+    assert float(tree.attrib["height"]) > float(ElementTree.fromstring(plot.bars(runs)).attrib["viewBox"].split()[-1])
+    assert ".c1" in drawn and "--back" in drawn
+    assert set(re.findall(r"https?://[^\"']+", drawn)) == {"http://www.w3.org/2000/svg"}
+
+
 def test_the_page_shows_everything_and_loads_nothing(record: Make, run_key: RunKey) -> None:
     records = {"a": [record("0", True, tuning=True)], "b<c": [record("1", False)]}
     runs = [Run(label='m "quoted" & <b>', rows=rows(records), key=run_key), Run(label="other", rows=rows(records))]
