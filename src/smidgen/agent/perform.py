@@ -92,7 +92,12 @@ class Performer:
         strategies = tuple[Strategy, ...](
             way for way in settings.strategies if (not must_call if way == "plain" else by_tools and self._allowed(way))
         )
-        self.state = State(strategies=strategies, max_steps=settings.max_steps, several="several" not in settings.off)
+        self.state = State(
+            strategies=strategies,
+            max_steps=settings.max_steps,
+            several="several" not in settings.off,
+            asked=rules.asked(request) if "plain" in settings.strategies else 0,
+        )
         self.ended = False
         self._deadline = Deadline(settings.timeout_s)
         self._asking = Asking(supply, self._deadline, embedder)

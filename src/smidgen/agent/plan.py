@@ -62,7 +62,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """`strategies` are those left, the first being tried. `draft` is a call not yet made, `verdict` what is said of it,
     `hint` why the one before was no good. `text` is the answer, None as long as there is none. `tried` holds what was
     given up: (strategy, why). With `several`, one request may need more than one call: `accepted` are those that were
-    checked, `complete` says that no other follows."""
+    checked, `complete` says that no other follows. `asked`: how many things the request asks for, as far as that is
+    known; where calls answer fewer, the rest is answered in words."""
 
     strategies: tuple[Strategy, ...]
     max_steps: int
@@ -72,6 +73,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     retries: int = 0
     several: bool = False
+    asked: int = 0
     accepted: tuple[ToolCall, ...] = ()
     complete: bool = False
     attempts: tuple[Attempt, ...] = ()
@@ -218,7 +220,7 @@ def _with_calls(state: State) -> AnyAction:
     if not good:
         return Finish(text=failure_report(state.attempts), refused=True)
     direct = state.choice is not None and state.choice.direct
-    if direct or all(attempt.answer for attempt in good):
+    if direct or (all(attempt.answer for attempt in good) and state.asked <= len(state.accepted)):
         told = [attempt.answer or attempt.text if attempt.ok else failure_report((attempt,)) for attempt in attempts]
         return Finish(text="\n".join(told))
     return Generate(attempts=attempts)
@@ -316,7 +318,12 @@ def after_escalation(state: State, reason: str) -> State:
         rest = tuple[Strategy, ...](strategy for strategy in rest if strategy != "simplified")
     tried = (*state.tried, (state.strategy or "", reason))
     return State(
-        strategies=rest, max_steps=state.max_steps, several=state.several, attempts=state.attempts, tried=tried
+        strategies=rest,
+        max_steps=state.max_steps,
+        several=state.several,
+        asked=state.asked,
+        attempts=state.attempts,
+        tried=tried,
     )
 
 

@@ -116,6 +116,15 @@ def test_an_answer_template_ends_it_without_the_model() -> None:
     assert plan(after_attempt(start(), done)) == Finish(text="2 + 2 = 4")
 
 
+def test_where_more_is_asked_than_calls_answer_the_rest_is_said_in_words() -> None:
+    done = Attempt(call=CALLS[0], ok=True, text="4", answer="2 + 2 = 4")
+    state = after_attempt(start(), done)
+    assert plan(replace(state, asked=2)) == Generate(attempts=(done,))
+    assert plan(replace(state, asked=1)) == Finish(text="2 + 2 = 4")
+    assert plan(replace(state, asked=2, choice=Choice(tool="a", direct=True))) == Finish(text="2 + 2 = 4")
+    assert after_escalation(replace(start(), asked=2), "why").asked == 2
+
+
 def test_a_result_without_a_template_is_put_into_words() -> None:
     done = Attempt(call=CALLS[0], ok=True, text="long text")
     assert plan(after_attempt(start(), done)) == Generate(attempts=(done,))

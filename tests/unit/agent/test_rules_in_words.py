@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.agent.rules import match, speaks_for
+from smidgen.agent.rules import asked, match, speaks_for
 from smidgen.agent.rules.languages import in_english, languages
 from smidgen.agent.rules.spelling import corrected, words
 from smidgen.tools.builtin import builtin_tools
@@ -261,3 +261,25 @@ def test_the_comma_of_a_date_joins_no_clauses() -> None:
     choice = match("How many days old is a house built on May 17, 1901?", TOOLS)
     assert choice is not None
     assert dict(choice.calls[0].arguments) == {"start": "May 17, 1901", "end": "today"}
+
+
+@pytest.mark.parametrize(
+    ("request_text", "count"),
+    [
+        ("Tell me a joke and then work out 37 * 48", 2),
+        ("What is the capital of Peru, and what time is it there?", 2),
+        ("could you tell me what 15% of 80 is please", 1),
+        ("I have 3 apples and you have 5, how many do we have?", 1),
+        ("", 0),
+    ],
+)
+def test_how_much_is_asked_for(request_text: str, count: int) -> None:
+    assert asked(request_text) == count
+
+
+def test_a_question_that_no_rule_understands_leaves_the_other_to_the_model() -> None:
+    for request_text in (
+        "What is the capital of Norway, and what time is it in Oslo?",
+        "What time is it in Oslo, and what is the capital of Norway?",
+    ):
+        assert match(request_text, TOOLS) is None

@@ -63,6 +63,12 @@ def speaks_for(request: str, tools: Sequence[ToolSpec]) -> str | None:
     return wanted if wanted in offered else None
 
 
+def asked(request: str) -> int:
+    """How many things a request asks for: its clauses that begin as a question or a command does."""
+    text = " ".join(request.split())
+    return clauses.questions(text) if len(text) <= MAX_REQUEST else 0
+
+
 def _offered(calls: Sequence[ToolCall], tools: Sequence[ToolSpec]) -> bool:
     parameters = {tool.name: set(tool.parameters.get("properties", {})) for tool in tools}
     return all(call.name in parameters and set(call.arguments) <= parameters[call.name] for call in calls)
@@ -118,12 +124,17 @@ def _clause(clause: str, told: Sequence[str], before: str) -> list[ToolCall]:
             known.append(part)
         elif calls and clauses.counts(part) and part != parts[0]:
             return whole if len(whole) > len(calls) else []  # or it says more than is understood
-        elif clauses.is_request(part) and part != parts[0]:
+        elif clauses.is_request(part) and (part != parts[0] or _asks_besides(parts[1:], known)):
             return []  # something else is wanted beside what the whole seems to say
         else:
             calls = []
             break
     return calls if len(calls) > len(whole) else whole
+
+
+def _asks_besides(parts: Sequence[str], known: Sequence[str]) -> bool:
+    """Is one of them a question or a command of its own?"""
+    return any(clauses.is_request(part) and _simple(part, known, "") for part in parts)
 
 
 def _uses(calls: Sequence[ToolCall], clause: str) -> bool:

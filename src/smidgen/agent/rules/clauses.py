@@ -42,7 +42,7 @@ _TELLS = re.compile(
 )
 _COMMANDS = re.compile(
     r"^(?:write|tell|explain|give|make|send|translate|call|set|book|delete|remind|show|list|read|open|save|put|find|search|look"
-    r"|convert|calculate|create|summari[sz]e|describe|compare|suggest|recommend|draft|email|play|turn|buy|order|add)\b",
+    r"|convert|calculate|compute|solve|work\s+out|create|summari[sz]e|describe|compare|suggest|recommend|draft|email|play|turn|buy|order|add)\b",
     re.IGNORECASE,
 )
 _WISH = re.compile(r"\b(?:need|want|would\s+like|wish|have\s+to\s+know|let\s+me)\b", re.IGNORECASE)
