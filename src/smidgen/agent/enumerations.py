@@ -23,9 +23,9 @@ Value = str | int | float
 
 _AND = r"(?:,?\s+(?:and|or|&|as\s+well\s+as)\s+|\s*&\s*)"
 _LEAD = r"(?:(?:in|on|at|for|to|from|of|with|by|the|an?)\s+)*"
-_NUMBER = r"[$€£]?\d[\d.]*(?:,\d{3})*(?:\s?(?:%|percent))?(?!\w|\.\d)"
-_NUMBERS = re.compile(rf"{_NUMBER}(?:,\s*{_NUMBER})*{_AND}{_LEAD}{_NUMBER}(?!\w)", re.IGNORECASE)
-_WORD = r"[A-Z](?:[\w'’&-]|\.(?=\w|,|\s+(?:and|or|to|in|for)\b))*"
+_NUMBER = r"[$€£]?(?<![\d.])\d[\d.]{0,20}(?:,\d{3})*(?:\s?(?:%|percent))?(?!\w|\.\d)"
+_NUMBERS = re.compile(rf"{_NUMBER}(?:,\s*{_NUMBER}){{0,{MOST}}}{_AND}{_LEAD}{_NUMBER}(?!\w)", re.IGNORECASE)
+_WORD = r"(?<!\w)[A-Z](?:[\w'’&-]|\.(?=\w|,|\s+(?:and|or|to|in|for)\b)){0,40}"
 _NAME = rf"{_WORD}(?:\s+(?:(?:of|the|de|del|la|von|van)\s+)?{_WORD})*(?:\s+\d+\b)?"
 _PLACE = rf"{_NAME},\s{_NAME}"
 _QUOTE = r"['\"‘“][^'\"’”\n]{1,60}['\"’”]"
@@ -71,7 +71,7 @@ def _texts(value: str, request: str) -> tuple[str, ...]:
             return _members(rf"{_PLACE}(?:(?:[,;]?{_AND}|[,;]\s+){_LEAD}{_PLACE})+", _PLACE, value, at, request)
         if re.match(rf",\s{_NAME}{_AND}{_LEAD}{_PLACE}", request[at + len(value) :]):
             return ()  # "Rome, Italy and Paris, France": no list of four
-        return _members(rf"{_NAME}(?:,\s+{_LEAD}{_NAME})*{_AND}{_LEAD}{_NAME}(?!,\s[A-Z])", _NAME, value, at, request)
+        return _members(rf"{_NAME}(?:,\s+{_LEAD}{_NAME}){{0,{MOST}}}{_AND}{_LEAD}{_NAME}(?!,\s[A-Z])", _NAME, value, at, request)
     return _plain(value, at, request)
 
 

@@ -23,7 +23,7 @@ Vector = Sequence[float]
 MAX_TEXT = 1500
 """Characters of a text that are embedded; the embedder reads 256 tokens."""
 MAX_PARTS = 16
-_PARTS = re.compile(r"(?<=[.!?;])\s+|\n+|,\s+|\s+(?:and|then|also|but)\s+", re.IGNORECASE)
+_PARTS = re.compile(r"(?<=[.!?;])\s+|\n+|,\s+|(?<!\s)\s+(?:and|then|also|but)\s+", re.IGNORECASE)
 SHORTEST_PART = 9
 OTHER_WORK = -4.0
 """What speaks against every tool, in natural-log units, where a command is for work of a kind that none speaks of."""

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.agent.enumerations import listed_with, stands_for
+from smidgen.agent.several import leftover
 from smidgen.messages import ToolCall
 
 
@@ -67,3 +68,12 @@ def test_members_that_one_call_holds_together_are_no_list_of_calls() -> None:
 @given(st.text(max_size=120), st.one_of(st.text(max_size=20), st.integers(), st.floats(), st.booleans()))
 def test_any_request_and_value_can_be_looked_at(request_text: str, value: object) -> None:
     assert stands_for(call(value=value), request_text)[0] == call(value=value)
+
+
+@pytest.mark.parametrize("piece", ["A", "9", "A.", "Aa Bb, ", "1, ", "'x' ", "Rome and "])
+def test_a_long_request_is_read_in_passing(piece: str) -> None:
+    """No time is asserted: with a pattern that takes quadratic time the test's own limit would be reached."""
+    request = (piece * 60_000)[:60_000]
+    made = ToolCall(name="plan", arguments={"place": request[:2].strip(), "number": 9})
+    assert stands_for(made, request)[0] == made
+    assert leftover(request, [made]).tools == 0
