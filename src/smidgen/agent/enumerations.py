@@ -71,7 +71,9 @@ def _texts(value: str, request: str) -> tuple[str, ...]:
             return _members(rf"{_PLACE}(?:(?:[,;]?{_AND}|[,;]\s+){_LEAD}{_PLACE})+", _PLACE, value, at, request)
         if re.match(rf",\s{_NAME}{_AND}{_LEAD}{_PLACE}", request[at + len(value) :]):
             return ()  # "Rome, Italy and Paris, France": no list of four
-        return _members(rf"{_NAME}(?:,\s+{_LEAD}{_NAME}){{0,{MOST}}}{_AND}{_LEAD}{_NAME}(?!,\s[A-Z])", _NAME, value, at, request)
+        return _members(
+            rf"{_NAME}(?:,\s+{_LEAD}{_NAME}){{0,{MOST}}}{_AND}{_LEAD}{_NAME}(?!,\s[A-Z])", _NAME, value, at, request
+        )
     return _plain(value, at, request)
 
 

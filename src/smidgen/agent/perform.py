@@ -61,9 +61,6 @@ from smidgen.messages import (
 from smidgen.tools import Tool
 from smidgen.tools.registry import Registry
 
-CALL_TOKENS = 512
-"""Longest call that is decoded."""
-
 
 class Performer:
     """Raises InvalidRequest for a history without a request, or a tool choice that isn't there."""

@@ -285,6 +285,7 @@ def after_attempt(state: State, attempt: Attempt) -> State:
     return msgspec.structs.replace(
         state,
         attempts=attempts,
+        choice=_again(state.choice, attempt),
         accepted=(),
         complete=False,
         draft=None,
@@ -292,6 +293,11 @@ def after_attempt(state: State, attempt: Attempt) -> State:
         hint=attempt.text,
         retries=retries,
     )
+
+
+def _again(choice: Choice | None, attempt: Attempt) -> Choice | None:
+    """The tool whose call failed is written again, whatever followed it."""
+    return choice and msgspec.structs.replace(choice, tool=attempt.call.name, focus=(0, 0), calls=())
 
 
 def after_retry(state: State, reason: str) -> State:

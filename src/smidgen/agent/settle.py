@@ -22,8 +22,11 @@ from smidgen.dialects.convert import types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 
 
-def without_inventions(call: ToolCall, spec: ToolSpec, request: str) -> tuple[ToolCall, tuple[str, ...]]:
-    """The call without optional arguments that nothing in the request speaks for, and their names."""
+def without_inventions(
+    call: ToolCall, spec: ToolSpec, request: str, last: str | None = None
+) -> tuple[ToolCall, tuple[str, ...]]:
+    """The call without optional arguments that nothing in the request speaks for, and their names. last: the user's
+    last message, if `request` holds more than that."""
     required = set(required_of(spec))
     taken = [value for name, value in call.arguments.items() if name in required]
     dropped = tuple(
@@ -38,7 +41,7 @@ def without_inventions(call: ToolCall, spec: ToolSpec, request: str) -> tuple[To
         for name, value in call.arguments.items()
         if name not in dropped
     }
-    return msgspec.structs.replace(call, arguments=_facing(kept, request)), dropped
+    return msgspec.structs.replace(call, arguments=_facing(kept, request if last is None else last)), dropped
 
 
 _START = frozenset({"from", "start", "origin", "source", "departure", "beginning", "begin"})
@@ -46,25 +49,29 @@ _END = frozenset({"to", "end", "destination", "target", "arrival", "goal"})
 
 
 def _facing(arguments: Mapping[str, Any], request: str) -> dict[str, Any]:
-    """Where a request says "from A to B" and the call goes from B to A, the other way round."""
+    """Where a request says "from A to B", and nowhere "from B" or "to A", and the call goes from B to A, the other way
+    round."""
     texts = {name: set(spaced(name).lower().split()) for name, value in arguments.items() if isinstance(value, str)}
     turned = dict(arguments)
     for start, end in product(texts, texts):
         heads, tails = texts[start] & _START, texts[end] & _END
         if not heads or not tails or texts[start] - heads != texts[end] - tails:
             continue
-        one, other = arguments[start], arguments[end]
-        if _leads(one, other, request) or not _leads(other, one, request):
-            continue
-        turned[start], turned[end] = other, one
+        one, other = (str(arguments[name]).split(",")[0] for name in (start, end))
+        if not _says("from", one, request) and not _says("to", other, request) and _leads(other, one, request):
+            turned[start], turned[end] = arguments[end], arguments[start]
     return turned
 
 
+def _says(word: str, place: str, request: str) -> bool:
+    return re.search(rf"\b{word}\s+(?:the\s+|my\s+)?{re.escape(place)}(?!\w)", request, re.IGNORECASE) is not None
+
+
 def _leads(start: str, end: str, request: str) -> bool:
-    """Does the request say "from start ... to end"?"""
-    first = rf"\bfrom\s+(?:the\s+|my\s+)?{re.escape(start.split(',')[0])}\b"
-    then = rf"\bto\s+(?:the\s+|my\s+)?{re.escape(end.split(',')[0])}\b"
-    return re.search(rf"{first}.*{then}", request, re.IGNORECASE | re.DOTALL) is not None
+    """Does a clause of the request say "from start ... to end"?"""
+    article = r"\s+(?:the\s+|my\s+)?"
+    said = rf"\bfrom{article}{re.escape(start)}(?!\w)[^.;?!]{{0,60}}\bto{article}{re.escape(end)}(?!\w)"
+    return re.search(said, request, re.IGNORECASE) is not None
 
 
 def as_asked(value: Any, name: str, schema: JsonSchema, text: str) -> Any:

@@ -22,7 +22,8 @@ from smidgen.models.tool_use import More
 _QUOTED = re.compile(r"(?<!\w)['\"‘“](?P<text>[^'\"’”]{2,60})['\"’”](?!\w)")
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w&.-]*(?:\s+(?:of\s+|the\s+)?[A-Z][\w&.-]*)*")
 _LIST = re.compile(
-    r"(?<![\w.%-])[\w.%-]+(?:,\s*|\s+)(?:and|or)\s+(?:(?:in|on|at|for|to|from|of|with|the)\s+)*(?P<after>[\w.%$-]+)", re.IGNORECASE
+    r"(?<![\w.%-])[\w.%-]+(?:,\s*|\s+)(?:and|or)\s+(?:(?:in|on|at|for|to|from|of|with|the)\s+)*(?P<after>[\w.%$-]+)",
+    re.IGNORECASE,
 )
 _CUES = re.compile(
     r"\b(?:respectively|each|both|also|then|another|again|twice|as well as|followed by|additionally|repeat|same)\b",

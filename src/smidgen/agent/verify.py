@@ -64,21 +64,27 @@ def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
     return ""
 
 
-_TYPE_NAMES = frozenset({"string", "str", "integer", "int", "number", "float", "boolean", "bool", "array", "object"})
+_TYPES = ({"string", "str"}, {"integer", "int"}, {"number", "float"}, {"boolean", "bool"}, {"array"}, {"object"})
+_OF_DATA = re.compile(
+    r"\b(?:columns?|fields?|variables?|properties|property|schemas?|tables?|data\s?types?)\b", re.IGNORECASE
+)
+"""Where types of data are what is spoken of."""
 
 
 def type_as_value(call: ToolCall, spec: ToolSpec, text: str) -> str:
-    """A type's name that was passed as a text although nobody said it, as small models do with `type`; else ""."""
+    """A type's name that was passed as a text although nobody said it and no description names it, as small models do
+    with `type`; else ""."""
+    if _OF_DATA.search(f"{spaced(spec.name)} {spec.description} {text}"):
+        return ""
     properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
-    return next(
-        (
-            value
-            for name, value in call.arguments.items()
-            if isinstance(value, str) and value.lower() in _TYPE_NAMES and "enum" not in properties.get(name, {})
-            if not holds(text, value)
-        ),
-        "",
-    )
+    for name, value in call.arguments.items():
+        schema = properties.get(name, {})
+        if not isinstance(value, str) or "enum" in schema:
+            continue
+        names = next((names for names in _TYPES if value.lower() in names), None)
+        if names and not any(holds(f"{text} {schema.get('description', '')}", other) for other in names):
+            return value
+    return ""
 
 
 def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
@@ -177,17 +183,18 @@ _OWN_PLACE = re.compile(
     r"(?:\w+['’]s(?=\s*(?:$|[?.!,]))|place|house|home|flat|town|city|village|country|office|hotel)\b",
     re.IGNORECASE,
 )
-_PLACES = frozenset({"timezone", "location", "place", "city", "address", "country", "destination"})
+_PLACES = frozenset({"timezone", "time_zone", "location", "place", "city", "town", "country"})
 
 
 def unknown_place(call: ToolCall, spec: ToolSpec, request: str) -> tuple[str, ...]:
-    """The parameter for a place that the call leaves out, where the request names one that only the user knows: "at my
-    sister's place"."""
+    """The parameter for a place that the call leaves out, where the request names one that only the user knows ("at my
+    sister's place") and the tool requires nothing else."""
     if not _OWN_PLACE.search(request):
         return ()
     properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
-    places = [name for name in properties if set(spaced(name).lower().split()) & _PLACES]
-    return tuple(places[:1]) if not set(places) & set(call.arguments) else ()
+    places = [name for name in properties if name.lower() in _PLACES]
+    others = set(cast(list[str], spec.parameters.get("required", []))) - set(places)
+    return () if others or set(places) & set(call.arguments) else tuple(places[:1])
 
 
 def unsaid_content(call: ToolCall, spec: ToolSpec, text: str) -> tuple[str, ...]:

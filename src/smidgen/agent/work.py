@@ -6,12 +6,14 @@ import re
 
 from smidgen.agent.words import stems
 
-_WORK = (
-    ("delete", "remove", "erase"), ("rename", "move"), ("copy", "duplicate"), ("send", "email", "mail"),
-    ("call", "phone", "ring"), ("book", "reserve"), ("buy", "order", "purchase"), ("translate",),
-    ("remind", "reminder"), ("alarm", "timer", "wake"),
-    ("play",), ("print",), ("download",), ("install",), ("summarize", "summarise", "sum"),
+_WORK: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("delete", "remove", "erase"), ()), (("rename", "move"), ("reschedule",)), (("copy", "duplicate"), ()),
+    (("send", "email", "mail"), ()), (("call", "phone", "ring"), ()), (("book", "reserve"), ("reservation", "booking")),
+    (("buy", "order", "purchase"), ()), (("translate",), ("translation",)), (("remind", "reminder"), ()),
+    (("alarm", "timer", "wake"), ()), (("play",), ()), (("print",), ()), (("download",), ()), (("install",), ()),
+    (("summarize", "summarise", "sum"), ("summary", "add", "total")),
 )  # fmt: skip
+"""Verbs for one kind of work, and other words by which a tool that does it is told."""
 _COMMAND = re.compile(
     r"^(?:(?:please|hey|hi|ok|and|then|now)[\s,]+|(?:can|could|would|will)\s+you\s+(?:please\s+)?)*"
     r"(?:set\s+an?\s+)?(?P<verb>[a-z]+)\b",
@@ -19,13 +21,19 @@ _COMMAND = re.compile(
 )
 
 
+_SAY = re.compile(
+    r"^how\s+(?:do|would|can)\s+(?:you|i|we)\s+(?:say|spell|pronounce|write)\b.*\bin\s+(?!Roman|Morse|Binary|Hex)[A-Z]",
+    re.DOTALL,
+)
+_WORKS = re.compile(
+    r"^(?:how|why)\s+(?:do|does|did)\s+(?:(?!\bi\b)[a-z]+\s+){1,3}(?:work|function)\s*(?:[?.!]|$)", re.IGNORECASE
+)
 _ASKED = (
-    (re.compile(r"^how\s+(?:do|would|can)\s+(?:you|i|we)\s+(?:say|spell|pronounce|write)\b.*\bin\s+[A-Z]", re.DOTALL),
-     ("translate", "translation", "language")),
-    (re.compile(r"^(?:how|why)\s+(?:do|does|did)\s+(?:(?!\bi\b)[a-z]+\s+){1,3}(?:work|function)\b", re.IGNORECASE),
-     ("explain", "explanation", "describe", "description", "definition", "information", "info", "facts", "knowledge")),
+    (_SAY, ("translate", "translation", "language")),
+    (_WORKS, ("explain", "explanation", "describe", "definition", "information", "info", "facts", "knowledge", "article",
+              "web", "wikipedia", "lookup")),
 )  # fmt: skip
-"""Questions that are such a command in other words."""
+"""Questions that are such a command in other words, with the words by which a tool that does it is told."""
 
 
 def wants_other_work(request: str, about: str) -> bool:
@@ -33,8 +41,8 @@ def wants_other_work(request: str, about: str) -> bool:
     of: "delete" with a tool that only reads? about: the tool's name and descriptions."""
     asked = re.sub(r"^(?:hi|hey|hello|ok|so|and|please)[\s,]+", "", request.strip(), flags=re.IGNORECASE)
     asked = asked[:1].lower() + asked[1:]
-    found = _COMMAND.match(request.strip())
-    kinds = [kind for kind in _WORK if found and found["verb"].lower() in kind]
-    kinds += [kind for pattern, kind in _ASKED if pattern.match(asked)]
     words = stems(about)
-    return any(not words & {stem for verb in kind for stem in stems(verb)} for kind in kinds)
+    found = _COMMAND.match(request.strip())
+    kinds = [(*verbs, *also) for verbs, also in _WORK if found and found["verb"].lower() in verbs]
+    kinds += [told for pattern, told in _ASKED if pattern.match(asked)]
+    return any(not words & {stem for word in kind for stem in stems(word)} for kind in kinds)

@@ -54,6 +54,8 @@ class Writer:
     async def write(self, action: WriteCall, state: State) -> AsyncIterator[AgentEvent]:
         """The draft of a call, from the model."""
         self.state, self.refused = state, ""
+        if not state.accepted:
+            self._derived.clear()
         spec, said = self._tools.get(action.tool).spec, self._said()
         spec = described.spelled_out(spec, said) if self._grounds else spec
         text = ""
@@ -110,7 +112,9 @@ class Writer:
 
     def _draft(self, call: ToolCall, spec: ToolSpec, said: str) -> None:
         """Where the call adds nothing to those before, the next part of the request is looked at, or none follows."""
-        draft: ToolCall | None = settle.without_inventions(call, spec, said)[0] if self._grounds else call
+        draft: ToolCall | None = (
+            settle.without_inventions(call, spec, said, self._request)[0] if self._grounds else call
+        )
         accepted = self.state.accepted
         if accepted and not several.adds_something(draft, accepted, self._request, self._chooser.about):
             part = self._chooser.next_part(accepted, is_done=bool(self._focus()[1]))

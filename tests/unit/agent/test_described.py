@@ -18,9 +18,15 @@ def tool(name: str, description: str, **schema: Any) -> ToolSpec:
 @pytest.mark.parametrize(
     ("description", "choices"),
     [
+        ('Type of sort, either "rising", "falling" or "none".', ("rising", "falling", "none")),
+        ("Path to the file (absolute or relative)", ()),
+        ("User to look up (name or email)", ()),
+        ("Date (YYYY-MM-DD or MM-DD-YYYY)", ()),
+        ("The user's 'first name' and 'last name', separated by a space.", ()),
+        ("Message body. Must not be 'null' or 'undefined'", ()),
+        ("Search text. Wrap phrases in 'double quotes' or combine words with 'AND'", ()),
         ("How to sort. Can be 'rising' or 'falling'.", ("rising", "falling")),
         ("'dry' for indoor seats, 'wet' for all others. Default is 'dry'.", ("dry", "wet")),
-        ("Size of the pot (small, medium or large).", ("small", "medium", "large")),
         ("Options: red, green, blue.", ("red", "green", "blue")),
         ("Between 'imperial' and 'metric' systems. Default is 'metric'.", ("imperial", "metric")),
         ("The key, e.g. 'C' or 'D'.", ()),
@@ -33,6 +39,12 @@ def tool(name: str, description: str, **schema: Any) -> ToolSpec:
 )
 def test_choices_that_a_description_names(description: str, choices: tuple[str, ...]) -> None:
     assert choices_told(description) == choices
+
+
+def test_what_stands_in_brackets_are_choices_only_of_what_is_called_like_one() -> None:
+    assert choices_told("Of the pot (small, medium or large).", "pot_size") == ("small", "medium", "large")
+    assert choices_told("Of the page (http or https)", "url") == ()
+    assert choices_told(" " * 20_000 + "'a' " * 5_000) == ()
 
 
 def test_choices_become_part_of_the_schema_and_the_default_stays_one() -> None:

@@ -224,5 +224,12 @@ def test_from_and_to_are_not_confused() -> None:
     assert settled("Brienz", "Thun", "Ann rents a boat from Thun to Brienz") == ("Thun", "Brienz")
     assert settled("Thun", "Brienz", "Ann rents a boat from Thun to Brienz") == ("Thun", "Brienz")
     assert settled("Brienz", "Thun", "Ann rents a boat in Thun, and in Brienz") == ("Brienz", "Thun")
-    back = "Ann, from Thun to Brienz and from Brienz to Thun"
-    assert settled("Brienz", "Thun", back) == ("Brienz", "Thun")
+    for back in (
+        "Ann, from Thun to Brienz and from Brienz to Thun",
+        "Ann, from Thun to Brienz and then back to Thun",
+        "Ann, from Thun to Brienz? No: Brienz to Thun",
+    ):
+        assert settled("Brienz", "Thun", back) == ("Brienz", "Thun")
+    call = ToolCall(name="rent_boat", arguments={"start_pier": "Brienz", "end_pier": "Thun"})
+    both = "Ann, from Thun to Brienz\nAnd to Thun from Brienz?"
+    assert settle.without_inventions(call, trip, both, "And to Thun from Brienz?")[0] == call

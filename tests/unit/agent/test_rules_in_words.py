@@ -255,6 +255,9 @@ def test_what_was_answered_before_is_written_word_by_word() -> None:
     assert match("put that idea for dinner in rain.txt", TOOLS, "A poem", poem) is None
     assert match("put that in a.txt and b.txt", TOOLS, "A poem", poem) is None
     assert match("put that in rain.txt", (), "A poem", poem) is None
+    for other in ("write the summary to notes.txt", "save the password to pw.txt", "Save the changes to main.py"):
+        assert match(other, TOOLS, "Hi", "Hello! I can help you.") is None
+    assert match("save it in notes.txt", TOOLS, "Hi", "Hello! How can I help you?") is None
 
 
 def test_the_comma_of_a_date_joins_no_clauses() -> None:

@@ -211,6 +211,8 @@ def test_a_types_name_is_no_value_unless_it_was_said() -> None:
     verdict = check_call(call, find, "read", ["Find a sculpture"])
     assert not verdict.ok and "only a type" in verdict.reason
     assert check_call(call, find, "read", ["Find works made of string"]).ok
+    add = ToolSpec(name="add_column", description="Add a column to a table.", parameters=parameters)
+    assert check_call(call, add, "read", ["Add a text column"]).ok
 
 
 def test_a_place_that_only_the_user_knows_is_asked_for() -> None:
@@ -221,4 +223,8 @@ def test_a_place_that_only_the_user_knows_is_asked_for() -> None:
     assert check_call(here, clock, "read", [asked], asked).missing == ("timezone",)
     assert check_call(there, clock, "read", [asked], asked).ok
     assert check_call(here, clock, "read", ["what time is it?"], "what time is it?").ok
+    title = {"type": "object", "properties": {"title": {"type": "string"}, "location": {}}, "required": ["title"]}
+    event = ToolSpec(name="create_event", description="A new event.", parameters=title)
+    lunch = "Create an event 'Lunch' in my office"
+    assert check_call(ToolCall(name="create_event", arguments={"title": "Lunch"}), event, "read", [lunch], lunch).ok
     assert check_call(here, clock, "read", ["what time is it on my watch?"], "what time is it on my watch?").ok

@@ -67,16 +67,20 @@ def calls_of(clause: str) -> list[ToolCall]:
 
 _KEEP = re.compile(
     r"^(?:(?:nice|great|good|perfect|lovely|super|wow|cool|fine|ok|okay|thanks|thank\s+you|now|and|please)[\s,.!;:]+)*"
-    r"(?:save|write|put|store)\s+(?:that|it|this|(?:that|this|the|your)\s+(?:answer|text|\w+))\s+"
+    r"(?:save|write|put|store)\s+(?:that|it|this|(?:that|this)\s+\w+|(?:the|your)\s+(?:last\s+)?(?:answer|text|reply|response))\s+"
     r"(?:down\s+)?(?:in|to|into|as)\s+(?:a\s+|the\s+)?(?:file\s+)?(?:called\s+|named\s+)?$",
     re.IGNORECASE,
 )
 
 
+_NO_CONTENT = re.compile(r"\?$|^(?:For\s[^.]{1,60}\sI\sneed:|I\scould\snot\sanswer)")
+"""A question, or the agent's own word that it has no answer."""
+
+
 def answer_kept(clause: str, answered: str) -> list[ToolCall]:
     """The answer before, word by word, into the file that a clause names: "put that in haiku.txt"."""
     names = files(clause)
-    if not answered.strip() or len(names) != 1 or names[0].end != len(clause):
+    if not answered.strip() or _NO_CONTENT.search(answered.strip()) or len(names) != 1 or names[0].end != len(clause):
         return []
     if not _KEEP.match(clause[: names[0].start]):
         return []
