@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from smidgen.agent.conformity import schema_problems
 from smidgen.agent.ground import properties_of, required_of
 from smidgen.agent.numbers import said_numbers
 from smidgen.agent.words import choices_of, holds
@@ -86,10 +87,10 @@ def _settled(calls: Sequence[ToolCall], spec: ToolSpec, parts: Sequence[str], re
     required = set(required_of(spec))
     found = list(calls)
     for name, schema in properties_of(spec).items():
-        if types_of(schema) == {"array"}:
+        if "array" in types_of(schema):
             values = _lists([call.arguments.get(name) for call in calls], parts)
         else:
-            values = _choices(schema, parts, request, optional=name not in required)
+            values = _choices(schema, [call.arguments.get(name) for call in calls], parts, name not in required)
         if values is None:
             continue
         for index, value in enumerate(values):
@@ -97,7 +98,8 @@ def _settled(calls: Sequence[ToolCall], spec: ToolSpec, parts: Sequence[str], re
             if value is not None:
                 arguments[name] = value
             ordered = {key: arguments[key] for key in properties_of(spec) if key in arguments}
-            found[index] = msgspec.structs.replace(found[index], arguments=ordered)
+            if next(schema_problems(ordered, spec.parameters, ""), None) is None:
+                found[index] = msgspec.structs.replace(found[index], arguments=ordered)
     return found
 
 
@@ -112,17 +114,24 @@ def _lists(lists: Sequence[Any], parts: Sequence[str]) -> list[Any] | None:
     return shares if all(shares) else None
 
 
-def _choices(schema: JsonSchema, parts: Sequence[str], request: str, *, optional: bool) -> list[Any] | None:
-    """The one choice that each part names; None for a part that names none, if the argument is optional."""
+_EVERYDAY = frozenset(
+    {"on", "in", "off", "to", "at", "up", "by", "as", "all", "any", "no", "yes", "none", "out", "over"}
+)
+"""Choices that a sentence has for other reasons."""
+
+
+def _choices(schema: JsonSchema, values: Sequence[Any], parts: Sequence[str], optional: bool) -> list[Any] | None:
+    """The one choice that each part names. A part that names none, after one that does, may mean the same; before it,
+    it means none, if the argument is optional."""
     choices = choices_of(schema)
-    if not choices:
+    if not choices or any(choice.lower() in _EVERYDAY for choice in choices):
         return None
     named = [[choice for choice in choices if holds(part, choice)] for part in parts]
     if any(len(found) > 1 for found in named) or not any(named):
         return None
-    before = request[: request.find(parts[0])] if parts[0] in request else ""
-    behind = _BREAK.split(parts[-1])[1:] if len(parts) > 1 else []
-    shared = [before, *behind]
-    if not all(named) and (not optional or any(holds(text, choice) for choice in choices for text in shared)):
-        return None
-    return [found[0] if found else None for found in named]
+    behind = any(holds(text, choice) for text in _BREAK.split(parts[-1])[1:] for choice in choices)
+    settled: list[Any] = []
+    for found, value in zip(named, values, strict=True):
+        is_first = not any(item is not None for item in settled)
+        settled.append(found[0] if found else None if optional and is_first and not behind else value)
+    return settled

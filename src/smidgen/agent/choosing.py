@@ -53,6 +53,7 @@ class Chooser:
 
     async def choose(self, *, simplified: bool, failed: Collection[str] = ()) -> Choice:
         """Raises InvalidRequest where the tools don't fit into the prompt."""
+        self.look_again()
         wanted = self._settings.tool_choice
         if wanted not in ("auto", "required"):
             return Choice(tool=wanted, reason="the caller chose the tool", shortlist=(wanted,))
@@ -183,6 +184,10 @@ class Chooser:
     def about(self) -> tuple[str, ...]:
         """Tools that a part of the request is about; without an embedder, all that are offered."""
         return self._relevance.about if self._relevance else tuple(tool.name for tool in self._offered)
+
+    def look_again(self) -> None:
+        """No part of the request is done."""
+        self._looked_at = 0
 
     def next_part(self, calls: Sequence[ToolCall], *, is_done: bool = False) -> Choice | None:
         """The tool of the next part of the request that is not done; None if all are, or it has no such parts. is_done:

@@ -44,6 +44,8 @@ def without_inventions(
     return msgspec.structs.replace(call, arguments=_facing(kept, request if last is None else last)), dropped
 
 
+BEYOND = 1e300
+"""Whole numbers may be too large for a float; nobody says such ones."""
 _START = frozenset({"from", "start", "origin", "source", "departure", "beginning", "begin"})
 _END = frozenset({"to", "end", "destination", "target", "arrival", "goal"})
 
@@ -96,7 +98,7 @@ def _as_asked(value: Any, whole: bool, about: str, text: str) -> Any:
 
 
 def _equal(readings: Sequence[Decimal], value: float) -> bool:
-    return any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in readings)
+    return abs(value) < BEYOND and any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in readings)
 
 
 def _is_taken(name: str, value: Any, taken: Sequence[Any], spec: ToolSpec, request: str) -> bool:
@@ -158,7 +160,7 @@ def is_said(value: Any, request: str) -> bool:
     if isinstance(value, int | float):
         counted = (number for number in said_numbers(request) if not is_ordinal(request, number))
         said = {reading for number in counted for reading in number.readings}
-        return any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in said)
+        return _equal(tuple(said), value)
     if isinstance(value, str):
         if holds(request, value):
             return True

@@ -68,7 +68,7 @@ def leftover(
 ) -> Leftover:
     """about: the tools that the request's parts are nearest to. tools: those that are offered, for their choices."""
     values = [leaf for call in calls for leaf in _leaves(call.arguments)]
-    held = {float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)}
+    held = {_float(value) for value in values if _is_number(value)}
     words = stems(" ".join(f"{call.name} {' '.join(map(str, call.arguments))}" for call in calls))
     text = " ".join(value for value in values if isinstance(value, str))
     words |= stems(text)
@@ -186,11 +186,14 @@ def without_held(request: str, calls: Sequence[ToolCall], tool: str) -> str:
     last = next((call for call in reversed(calls) if call.name == tool), None)
     if last is None:
         return request
-    held = {float(value) for call in calls for value in _leaves(call.arguments) if _is_number(value)}
     taken = sum(_is_number(value) for value in last.arguments.values())
     within = [(span.start, span.end) for span in dates(request)]
     said = [number for number in _amounts(request) if not any(start <= number.start < end for start, end in within)]
-    free = [number for number in said if not any(_near(float(reading), held) for reading in number.readings)]
+    free = list(said)
+    for value in (leaf for call in calls for leaf in _leaves(call.arguments) if _is_number(leaf)):
+        used = next((number for number in free if _near_any(number, value)), None)
+        if used is not None:
+            free.remove(used)  # a number said twice may be meant twice
     if not taken or not free or len(free) % taken or len(free) == len(said):
         return request
     masked = list(request)
@@ -215,6 +218,18 @@ def without_others(request: str, focus: tuple[int, int], needed: int) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _near_any(said: Said, value: float) -> bool:
+    return any(_near(float(reading), {_float(value)}) for reading in said.readings)
+
+
+def _float(value: float) -> float:
+    """Whole numbers beyond all floats count as infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def _near(number: float, held: set[float]) -> bool:

@@ -30,8 +30,8 @@ _WORKS = re.compile(
 )
 _ASKED = (
     (_SAY, ("translate", "translation", "language")),
-    (_WORKS, ("explain", "explanation", "describe", "definition", "information", "info", "facts", "knowledge", "article",
-              "web", "wikipedia", "lookup")),
+    (_WORKS, ("explain", "explanation", "describe", "definition", "information", "info", "facts", "knowledge",
+              "article", "web", "wikipedia", "lookup")),
 )  # fmt: skip
 """Questions that are such a command in other words, with the words by which a tool that does it is told."""
 

@@ -56,6 +56,7 @@ class Writer:
         self.state, self.refused = state, ""
         if not state.accepted:
             self._derived.clear()
+            self._chooser.look_again()
         spec, said = self._tools.get(action.tool).spec, self._said()
         spec = described.spelled_out(spec, said) if self._grounds else spec
         text = ""
@@ -178,13 +179,18 @@ class Writer:
         if call in self._derived:
             self._derived.remove(call)
         else:
-            self._derived += enumerations.stands_for(call, self._request, calls)[1:]
+            spec = self._spelled_out(call.name)
+            part = self._focus()[1] or self._request
+            self._derived += enumerations.stands_for(call, part, calls, spec)[1:]
         self._derived = [other for other in self._derived if other not in calls]
         return self._derived[0] if self._derived else None
 
     def _apportioned(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-        specs = {call.name: described.spelled_out(self._tools.get(call.name).spec, self._said()) for call in calls}
+        specs = {call.name: self._spelled_out(call.name) for call in calls}
         return apportion.apportioned(calls, specs, self._request)
+
+    def _spelled_out(self, tool: str) -> ToolSpec:
+        return described.spelled_out(self._tools.get(tool).spec, self._said())
 
     def _said(self) -> str:
         return "\n".join(sources(self._history, self.state.attempts))

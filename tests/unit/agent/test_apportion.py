@@ -72,3 +72,28 @@ def test_calls_that_nothing_tells_apart_have_no_parts() -> None:
     assert parts_of([call(place="Bern"), call(place="Bern")], "near Bern") == ()
     assert parts_of([call(place="Bern"), call(place="Thun")], "near Bern") == ()
     assert parts_of([call(place="Bern")], "near Bern") == ()
+
+
+def test_a_choice_named_first_may_be_meant_for_what_follows() -> None:
+    made = found(
+        "hard trails near Bern and then near Chur", call(place="Bern", grade="hard"), call(place="Chur", grade="hard")
+    )
+    assert [arguments.get("grade") for arguments in made] == ["hard", "hard"]
+
+
+def test_a_choice_that_is_an_everyday_word_is_left_as_it_is() -> None:
+    state = {"type": "object", "properties": {"place": {"type": "string"}, "state": {"enum": ["on", "off"]}}}
+    switch = ToolSpec(name="find", description="", parameters=state)
+    calls = [call(place="lamp", state="off"), call(place="heater", state="off")]
+    request = "Turn off the lamp, then do the same with the heater on the wall"
+    assert apportioned(calls, {"find": switch}, request) == tuple(calls)
+
+
+def test_a_list_that_may_be_nothing_stays_a_list() -> None:
+    extras = {"type": ["array", "null"], "items": {"type": "string", "enum": ["wind", "rain"]}}
+    spec = ToolSpec(
+        name="find", description="", parameters={"type": "object", "properties": {"place": {}, "with": extras}}
+    )
+    calls = [call(**{"place": "Bern", "with": ["wind", "rain"]}), call(**{"place": "Chur", "with": ["rain"]})]
+    made = apportioned(calls, {"find": spec}, "wind near Bern, and the rain near Chur")
+    assert [each.arguments["with"] for each in made] == [["wind"], ["rain"]]

@@ -33,10 +33,35 @@ def call(**arguments: object) -> ToolCall:
         (15, "over 15, 20 and 30 years", (15, 20, 30)),
         (0.05, "at 5% and 7%", (0.05, 0.07)),
         (2, "2 apples and 3 pears", ()),
+        (10, "alarms at 10:30 and 11:45", ()),
+        (4, "boards of 3 by 4 and 5 by 6", ()),
+        (100, "between 50 and 100 euros", ()),
+        (2, "2 or 3 recipes", ()),
+        (2024, "on 2024-05-01 and 2024-06-01", ()),
+        ("today", "rain in Rome today and sunset in Oslo", ()),
+        ("jazz", "play jazz and dim lights", ()),
+        ("buy milk", "remind me to buy milk and call mum", ()),
+        ("Rome", "rain in Rome and Oslo, and the time in Rome?", ()),
+        ("Anna", "Anna and Ben moved to Bern. What's Anna's number?", ()),
+        ("Bern", "Weather in Bern and Call Anna", ()),
+        ("Paris", "in Paris, Texas and London", ()),
+        ("C", "ŞİŞLİ İÇİN C", ()),
+        (10**400, "1 and 2", ()),
     ],
 )
 def test_the_list_that_a_value_stands_in(value: str | float, request_text: str, found: tuple[object, ...]) -> None:
     assert listed_with(value, request_text) == found
+
+
+def test_choices_bound_a_list_in_small_letters() -> None:
+    request = "paint it in dark red and light blue today"
+    assert listed_with("dark red", request, ["dark red", "light blue", "blue"]) == ("dark red", "light blue")
+    assert listed_with("dark red", request, ["dark red", "green"]) == ()
+    assert listed_with("dark red", request) == ()
+
+
+def test_a_percentage_and_the_number_of_years_are_no_list() -> None:
+    assert arguments(call(rate=0.05, years=10), "5000 at 5 and 10 years") == [{"rate": 0.05, "years": 10}]
 
 
 def arguments(made: ToolCall, request: str) -> list[dict[str, object]]:

@@ -116,6 +116,13 @@ def test_an_answer_template_ends_it_without_the_model() -> None:
     assert plan(after_attempt(start(), done)) == Finish(text="2 + 2 = 4")
 
 
+def test_the_tool_whose_call_failed_is_written_again_not_the_one_that_followed() -> None:
+    failed = Attempt(call=CALLS[0], ok=False, text="There is no such place", fault="arguments")
+    followed = Choice(tool="b", focus=(20, 40))
+    state = replace(start(STRATEGIES[1:]), choice=followed, accepted=(CALLS[0],), complete=True)
+    assert plan(after_attempt(state, failed)) == WriteCall(tool=CALLS[0].name, hint="There is no such place")
+
+
 def test_where_more_is_asked_than_calls_answer_the_rest_is_said_in_words() -> None:
     done = Attempt(call=CALLS[0], ok=True, text="4", answer="2 + 2 = 4")
     state = after_attempt(start(), done)

@@ -66,6 +66,12 @@ def test_numbers_that_calls_hold_are_taken_where_the_rest_is_just_enough() -> No
     assert without_held(request, [call(a=3, b=4)], "other") == request
 
 
+def test_a_number_said_twice_is_taken_once() -> None:
+    request = "Radius 3 height 5, radius 5 height 10, radius 2 height 3"
+    assert without_held(request, [call(r=3, h=5)], "plan") == "Radius   height  , radius 5 height 10, radius 2 height 3"
+    assert leftover("1 and 2", [call(n=10**400)]).numbers == 2
+
+
 def test_numbers_of_other_parts_are_taken_where_a_part_says_enough() -> None:
     request = "3 by 4 cm; 5 kg"
     assert without_others(request, (0, 9), 2) == "3 by 4 cm;   kg"

@@ -119,6 +119,10 @@ def is_request(text: str) -> bool:
     return bool(_ASKS.match(bare(text)) or _COMMANDS.match(bare(text)))
 
 
+def is_command(text: str) -> bool:
+    return bool(_COMMANDS.match(bare(text)))
+
+
 def following(text: str, before: str) -> str | None:
     """A request that leans on the one before it, spelled out: after "What is 12 oz in grams?", "and 16?"."""
     lead = re.match(r"(?:and|what\s+about|how\s+about)\s+(?P<rest>.+)$", text, re.IGNORECASE)
