@@ -48,7 +48,7 @@ _POINTING = frozenset({
     "so", "if", "all",
 })  # fmt: skip
 """What begins no member of a list of its own."""
-_ENDS = re.compile(r"\s*(?:$|[.,;:!?)]|\s(?:and|with)\s+(?:their|its|the|his|her)\b)")
+_ENDS = re.compile(r"\s*(?:$|[.,;:!?)]|\bof\b|\b(?:and|with)\s+(?:their|its|the|his|her)\b)")
 _REGIONS = frozenset({
     "Alabama", "Alaska", "Arizona", "Arkansas", "California", "Colorado", "Connecticut", "Delaware", "Florida",
     "Georgia", "Hawaii", "Idaho", "Illinois", "Indiana", "Iowa", "Kansas", "Kentucky", "Louisiana", "Maine",
@@ -226,11 +226,12 @@ def _plainly(item: object) -> str:
 
 
 def _own_list(name: str, value: object, call: ToolCall, request: str, choices: Sequence[str]) -> Sequence[Value]:
-    """Not a list whose other members are values of the same call, as of a route from one to the other, or of "5 and 10
-    years" where the 5 are percent."""
+    """Not a list whose other members are values of the same call, as of a route from one to the other, nor a pair such
+    as "5 and 10 years" where the 5 are percent."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ()
     found = listed_with(value, request, choices)
     held = {"", *_values(call, name)}
-    shares = {_plainly(item / 100) for item in found if isinstance(item, int | float) and item != value}
+    numbers = [item for item in found if isinstance(item, int | float)] if len(found) == 2 else []
+    shares = {_plainly(item / 100) for item in numbers if item != value}
     return () if shares & held or any(_plainly(item) in held for item in found if item != value) else found

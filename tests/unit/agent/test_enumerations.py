@@ -24,6 +24,7 @@ def call(**arguments: object) -> ToolCall:
         ("Ada Lovelace", "by Ada Lovelace and Alan Turing. Then print it", ("Ada Lovelace", "Alan Turing")),
         ("Dune", "'Dune', 'Emma' and 'Momo'", ("Dune", "Emma", "Momo")),
         ("copper", "of copper and zinc", ("copper", "zinc")),
+        ("height", "the height and the weight of a horse", ("height", "weight")),
         ("gold", "of copper and zinc", ()),
         (
             "human insulin",
@@ -62,6 +63,7 @@ def test_choices_bound_a_list_in_small_letters() -> None:
 
 def test_a_percentage_and_the_number_of_years_are_no_list() -> None:
     assert arguments(call(rate=0.05, years=10), "5000 at 5 and 10 years") == [{"rate": 0.05, "years": 10}]
+    assert len(arguments(call(rate=0.05, years=10), "at 5% over 1, 5 and 10 years")) == 3
 
 
 def arguments(made: ToolCall, request: str) -> list[dict[str, object]]:
