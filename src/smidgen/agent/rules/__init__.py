@@ -82,7 +82,8 @@ def _accounts_for(calls: Sequence[ToolCall], text: str) -> bool:
 
 
 def _digits(text: str) -> list[str]:
-    return re.findall(r"\d+", re.sub(r"(?<=\d),(?=\d{3})", "", text))
+    """Runs of digits without leading zeros, which a written-out date has."""
+    return [run.lstrip("0") or "0" for run in re.findall(r"\d+", re.sub(r"(?<=\d),(?=\d{3})", "", text))]
 
 
 def _understood(text: str) -> list[ToolCall]:

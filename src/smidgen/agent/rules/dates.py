@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 from smidgen.agent.rules.spans import WEEKDAY, Duration, Span, dates, durations, zones
 from smidgen.messages import ToolCall
@@ -17,7 +18,9 @@ _IS_A_DAY = re.compile(
     re.IGNORECASE,
 )
 _COUNT = re.compile(
-    r"\bhow\s+(?:many\s+days|long|far\s+(?:apart|away))\b|\bhow\s+old\b.*\bdays\b|\bdays\s+(?:from|between|until|till|to|since)\b"
+    r"\bhow\s+(?:many\s+days|far\s+apart)\b|\bhow\s+far\s+away\s+is\b(?!.*\bisland\b)"
+    r"|\bhow\s+long\b(?=\s+(?:is\s+(?:it|that|there|left)|do\s+(?:i|we)\s+have|have\s+(?:i|we)|has|ago|until|till|til|to|since"
+    r"|left|from|between|before)\b)|\bhow\s+old\b.*\bdays\b|\bdays\s+(?:from|between|until|till|to|since)\b"
     r"|\b(?:number|count)\s+of\s+days\b|^days\s+(?:left|to\s+go)\b|\bdays\s+(?:is|are)\s+(?:that|it|there)\b",
     re.IGNORECASE,
 )
@@ -47,6 +50,24 @@ _RUNS_OUT = re.compile(
 )
 
 
+_OTHER_DAYS = re.compile(
+    r"\b(?:working|work|business|school|trading|rainy|sunny|holiday|vacation)\s?days?\b|\bworkdays?\b"
+    r"|\bweekdays?\s+(?:are|between|until|from)\b"
+    r"|\b(?:inclusive|including|excluding|counting|without|not|moved|opens|closes|rule)\b",
+    re.IGNORECASE,
+)
+"""Days of a kind, or between other things than two dates."""
+_OTHER_YEAR = re.compile(
+    r"\b(?:last|next|previous|following)\s+(?:year|christmas|xmas|easter|halloween|new\s+year)", re.IGNORECASE
+)
+_EARLIER = re.compile(
+    r"\b(?:start|begin|began|leave|left|buy|bought|book|cancel|order|in\s+advance|notice|apply|send|post)\b",
+    re.IGNORECASE,
+)
+"""What is asked for comes before the date that is said."""
+_COUNTED_FROM = re.compile(r"\b(?:after|from|before|ago|later|earlier|prior|past)\b", re.IGNORECASE)
+
+
 def wanted(clause: str, request: str) -> str | None:
     """The tool that a clause plainly wants, though its date isn't said: how long something lasts was."""
     return "date_add" if _RUNS_OUT.match(clause) and durations(request) else None
@@ -72,6 +93,8 @@ def _weekday(clause: str, earlier: Sequence[Span]) -> list[ToolCall]:
     if (
         durations(clause)
         or not spans
+        or _OTHER_YEAR.search(clause)
+        or re.search(r"\bday\s+(?:after|before)\b", clause, re.IGNORECASE)
         or re.search(r"\b(?:best|good|better|should|between|from)\b", clause, re.IGNORECASE)
     ):
         return []
@@ -84,20 +107,38 @@ def _days_between(clause: str, earlier: Sequence[Span]) -> list[ToolCall]:
     if not _COUNT.search(clause) or re.search(r"\bhours|minutes|weeks|months|years\b", clause, re.IGNORECASE):
         return []
     spans = dates(clause)
-    if durations(clause) or len(spans) > 2:
+    if durations(clause) or len(spans) > 2 or _OTHER_DAYS.search(clause) or _OTHER_YEAR.search(clause):
         return []
     if len(spans) == 2:
-        return [_between(spans[0].text, spans[1].text)]
+        start, end = spans
+        if re.search(r"\bbefore\b", clause[: start.start], re.IGNORECASE):
+            start, end = end, start  # "how many days before Christmas is 3 December?"
+        return [_between(start.text, end.text)]
     if not spans and len(earlier) == 2 and re.search(r"\b(?:that|it|apart|all\s+in\s+all|in\s+total|this)\b", clause):
         return [_between(earlier[0].text, earlier[1].text)]
     known = spans or earlier
     if len(known) != 1:
         return []
     if _SINCE.search(clause):
-        return [_between(known[0].text, "today")]
+        return [_between(_directed(known[0].text, -1), "today")]
     if (spans and _UNTIL.search(clause[: spans[0].start])) or re.search(r"\b(?:left|to\s+go|remain)\b", clause):
-        return [_between("today", known[0].text)]
+        return [_between("today", _directed(known[0].text, 1))]
     return []
+
+
+def _directed(text: str, direction: int) -> str:
+    """A day without its year, or a day of the week, on that side of today: until 1 January is until the next one."""
+    from smidgen.tools.builtin.dates import parse_date
+
+    day, today = parse_date(text), parse_date("today")
+    if re.search(r"\d{4}", text) or (day - today).days * direction >= 0:
+        return text
+    if re.fullmatch(WEEKDAY, text, re.IGNORECASE):
+        return (day + timedelta(days=7 * direction)).isoformat()
+    try:
+        return day.replace(year=day.year + direction).isoformat()
+    except ValueError:  # the 29th of February
+        return text
 
 
 def _between(start: str, end: str) -> ToolCall:
@@ -110,7 +151,11 @@ def _which_date(clause: str, earlier: Sequence[Span]) -> list[ToolCall]:
     if beside and len(spans) == 1 and re.match(r"(?:what|which)\b", clause, re.IGNORECASE) and not durations(clause):
         return [_add(spans[0].text, -1 if beside["side"].lower() == "before" else 1, "days")]
     spread = durations(clause)
-    if not spread or not _WHICH_DATE.search(clause):
+    if not spread or not _WHICH_DATE.search(clause) or _OTHER_YEAR.search(clause):
+        return []
+    if len({duration.unit for duration in spread}) > 1 or re.search(r"\bhalf\b", clause, re.IGNORECASE):
+        return []  # one sum of several lengths
+    if _EARLIER.search(clause) and not _COUNTED_FROM.search(clause):
         return []
     if re.search(r"\b(?:how\s+many|how\s+long|how\s+old|how\s+much)\b", clause, re.IGNORECASE):
         return []
@@ -150,6 +195,8 @@ def later(statement: str, question: str) -> list[ToolCall]:
         return []
     if not re.match(r"(?:when\b|(?:what|which)\s+(?:date|day)\b)", question, re.IGNORECASE):
         return []
+    if _EARLIER.search(question) or re.search(r"\b(?:ended|ends|returned|notice|half)\b", statement, re.IGNORECASE):
+        return []  # counted back from its end
     (duration,) = spread
     if re.search(r"\bof\s+the\s+week\b|\bweekday\b", question) or _BACK.match(statement[duration.end :].strip()):
         return []

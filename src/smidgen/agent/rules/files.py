@@ -106,14 +106,23 @@ def _written(clause: str) -> list[ToolCall]:
         ):
             return []
         calls.append(ToolCall(name="write_file", arguments={"path": name.text, "content": text.text}))
-    return calls
+    return [] if clause[names[-1].end :].strip(" .!") else calls  # "unless it is there"
+
+
+_NOT_READ = re.compile(
+    r"\b(?:about|why|explain|for|mean|how\s+many|whether|not|except|everything|if|unless|size|words?|count|replace|returns?"
+    r"|where|exists?|french|german|spanish|italian|first\s+(?:two|three|four|five|ten)|sell)\b"
+    r"|(?:\band|\bthen|,)\s+(?:write|save|put|store)\b",
+    re.IGNORECASE,
+)
+"""Something else is wanted than the file's text."""
 
 
 def _read(clause: str) -> list[ToolCall]:
     names = files(clause)
     if not names or not _READ.match(clause) or quoted(_between(clause, names[0].start, names[-1].end)):
         return []
-    if re.search(r"\b(?:about|why|explain|for|mean|how\s+many|whether)\b", clause, re.IGNORECASE):
+    if _NOT_READ.search(clause) or re.match(r"\s+(?:in|from|inside|of)\s", clause[names[-1].end :], re.IGNORECASE):
         return []
     lines: dict[str, int] = {}
     if some := _LINES.search(clause):
@@ -142,16 +151,23 @@ def _listed(clause: str) -> list[ToolCall]:
     return [ToolCall(name="list_files", arguments={"folder": folder.rstrip("/")} if folder else {})]
 
 
+_REST_OF_A_SENTENCE = re.compile(
+    r"\b(?:and|or|in|for|that|who|which|with|no|not|but|\w{3,}est|most|more|than|been|besides)\b", re.IGNORECASE
+)
+
+
+def is_searched_for(text: str) -> bool:
+    """Is it a short text, and not the rest of a sentence?"""
+    is_short = len(text.split()) <= 4 and "," not in text
+    return is_short and not _NOT_A_TEXT.search(text) and not _REST_OF_A_SENTENCE.search(text)
+
+
 def _searched(clause: str) -> list[ToolCall]:
     found = _SEARCH.match(clause)
     if found is None:
         return []
     text = found["text"].strip().strip("'\"`‘’“”")
-    if (
-        _NOT_A_TEXT.search(text)
-        or len(text.split()) > 4
-        or re.search(r"\b(?:and|or|in|for|that|who|which|with)\b", text)
-    ):
+    if not is_searched_for(text):
         return []
     folder = found["folder"] or found["within"]
     where = {"folder": folder.rstrip("/")} if folder else {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from smidgen.agent.rules.files import is_searched_for
+from smidgen.agent.rules.spans import files, zones
 from smidgen.dialects import python_call
 from smidgen.errors import SmidgenError
 from smidgen.messages import ToolCall, ToolSpec
@@ -65,7 +67,7 @@ _READ = re.compile(
     re.IGNORECASE,
 )
 _SEARCH = re.compile(
-    r"^(?:(?:which|what)\s+files?\s+(?:mentions?|contains?|has|have|talks?\s+about|says?)"
+    r"^(?:(?:which|what)\s+files?\s+(?:mentions?|contains?|talks?\s+about|says?)"
     r"|(?:search|look|grep)\s+(?:the\s+files\s+|in\s+the\s+files\s+)?for|find\s+the\s+files?\s+(?:that|which)\s+(?:mention|contain)s?)"
     r"\s+(?:the\s+word\s+)?[`'\"]?(?P<text>[^`'\"]+?)[`'\"]?(?:\s+in\s+(?:the|my|all)\s+files)?$",
     re.IGNORECASE,
@@ -152,6 +154,8 @@ def _is_sure(expression: str, request: str) -> bool:
     asked_about_pair = re.fullmatch(r"\d+/\d+", expression) and _ASKING.match(request) and not _COMPUTING.match(request)
     if asked_about_pair:
         return False
+    if re.search(r"\b(?:an?|per)\s+(?:hour|night|day|week|month|year)\b|\bquarter\s+of\b", expression, re.IGNORECASE):
+        return False  # "20 a month" is no product
     try:
         return compute(expression).operations > 0
     except SmidgenError as error:
@@ -188,28 +192,31 @@ def _now(text: str) -> tuple[str, dict[str, str]] | None:
     found = _NOW.match(text)
     if not found:
         return None
-    return "current_time", {"timezone": found["zone"].strip()} if found["zone"] else {}
+    if not found["zone"]:
+        return "current_time", {}
+    places = zones(f"in {found['zone']}")
+    if len(places) != 1 or places[0].text.lower() != found["zone"].strip().lower():
+        return None
+    return "current_time", {"timezone": places[0].text}
 
 
 def _list_files(text: str) -> tuple[str, dict[str, str]] | None:
     found = _LIST.match(text)
     if not found:
         return None
+    if found["folder"] and re.match(r"-|recursive", found["folder"]):
+        return None
     return "list_files", {"folder": found["folder"]} if found["folder"] else {}
 
 
 def _read_file(text: str) -> tuple[str, dict[str, str]] | None:
     found = _READ.match(text)
-    return ("read_file", {"path": found["path"]}) if found else None
+    return ("read_file", {"path": found["path"]}) if found and files(found["path"]) else None
 
 
 def _search_files(text: str) -> tuple[str, dict[str, str]] | None:
     found = _SEARCH.match(text)
-    if (
-        found is None
-        or re.match(r"(?:it|that|this|them|something)\b", found["text"], re.IGNORECASE)
-        or "," in found["text"]
-    ):
+    if found is None or not is_searched_for(found["text"]):
         return None
     return "search_files", {"text": found["text"]}
 

@@ -71,6 +71,50 @@ _PERIODS: dict[tuple[str, str], Decimal] = {
 }
 
 
+_SCALED = re.compile(
+    rf"{NUMBER}\s?(?:k|bn|thousand|million|billion|hundred|dozen)\b(?!\s+(?:run|race|walk|jog|ride|swim)\b)",
+    re.IGNORECASE,
+)
+"""Numbers that the forms would read as smaller ones."""
+_FURTHER = re.compile(
+    r"\b(?:remainder|quotient|modulo|round(?:ed)?(?:\s+(?:up|down|to))?|nearest|fraction|perimeter|sterling)\b",
+    re.IGNORECASE,
+)
+"""What no form works out."""
+_BACKWARDS = re.compile(
+    rf"\b(?:before|without|original(?:ly)?|net|gross|pre-?tax|was\s+it|used\s+to\s+be|includ(?:es|ed)|minus|less|left)\b"
+    rf"|{NUMBER}\s*(?:[a-z]+|€|\$|£)?,?\s+incl|\bnow\s+(?:only\s+)?[$€£]?\d|^(?!.*\badd\b).*\bto\s+[$€£]?\d",
+    re.IGNORECASE,
+)
+"""A percentage that is in the amount already, or is to be taken out of it."""
+_INCOME = re.compile(
+    r"\b(?:income|earn(?:s|ed|ing|ings)?|salary|wages?|take\s+home|after\s+(?:\w+\s+)?tax(?:es)?)\b", re.IGNORECASE
+)
+_PART = re.compile(
+    r"\b(?:how\s+much(?:\s+is)?|what(?:['’]s|\s+is|\s+are)?)\s+(?:the\s+|my\s+|a\s+)?(?:sales\s+)?"
+    r"(?:tips?|tax(?:es)?|vat|discount|gratuity|service|surcharge|savings?|rebate)\b|\b(?:do|did|will|would|can)\s+(?:i|we|you)\s+save\b",
+    re.IGNORECASE,
+)
+_GROWS = re.compile(r"\b(?:rises?|rose|increases?|increased|grows?|grew)\b", re.IGNORECASE)
+_TOLD_EACH = re.compile(
+    rf"{NUMBER}\s*(?:[a-z]+|€|\$|£)?\s+(?:each|apiece|a\s+head|per\s+(?:person|head|ticket|piece|night|day))\b(?!\s*(?:$|[?]))"
+    rf"|\beach\s+(?:\w+\s+)?(?:pays?|paid|costs?|is|gets?|got|has|have|had)\s+[$€£]?\d|\bat\s+[$€£]?\d",
+    re.IGNORECASE,
+)
+"""The amount is one person's already."""
+_NOT_ALL = re.compile(
+    r"\b(?:but|except|not|don['’]t|doesn['’]t|then|groups?\s+of|in\s+total|altogether|all\s+in\s+all|in\s+all)\b",
+    re.IGNORECASE,
+)
+_CHANGES = re.compile(
+    r"\b(?:went|goes|going|rose|rises?|rise|fell|falls?|grow\w*|grew|increas\w+|decreas\w+|dropp?\w*|chang\w+|rais\w+|gain\w*"
+    r"|lost|lose|up|down|cut|reduc\w+|jump\w*|improv\w+|more|less|higher|lower|cheaper|expensive|difference)\b",
+    re.IGNORECASE,
+)
+_COMPLEMENT = re.compile(
+    r"\b(?:left|remain\w*|still|owes?|rest|not|other|didn['’]t|aren['’]t|isn['’]t)\b", re.IGNORECASE
+)
+_SIDE = re.compile(r"\b(?:pass(?:ed)?|fail(?:ed)?|right|wrong|won|lost|(?:in)?correct)\b", re.IGNORECASE)
 _HOW_MUCH = re.compile(
     r"\b(?:how\s+(?:much|many|far)|what\s+(?:percentage|percent|fraction)|what\s+do\s+(?:i|we)\s+(?:owe|pay)|(?:in\s+)?total\?)",
     re.IGNORECASE,
@@ -89,7 +133,7 @@ def wanted(text: str) -> str | None:
 
 def calls_of(text: str) -> list[ToolCall]:
     """The calculations that a request asks for in words; [] if that isn't sure. text: the whole request."""
-    if not _ASKS.search(text) or re.search(r"[<>{}\[\]=]", text):
+    if not _ASKS.search(text) or re.search(r"[<>{}\[\]=]", text) or _SCALED.search(text) or _FURTHER.search(text):
         return []
     for form in FORMS:
         expressions = form(text)
@@ -138,17 +182,23 @@ def _percentages(text: str) -> list[str]:
     if len(percents) != 1 or len(plain) != 1 or durations(text) or dates(text):
         return []
     (percent,), (amount,) = percents, plain
-    if _OFF.search(text) and not _ON.search(text):
-        return [f"{amount} - {percent}%"]
-    if _ON.search(text) and not _OFF.search(text):
-        return [f"{amount} + {percent}%" if _WHOLE.search(text) else f"{percent}% of {amount}"]
+    if _BACKWARDS.search(text) or (_INCOME.search(text) and not _GROWS.search(text)):
+        return []
+    part, off, on = _PART.search(text), _OFF.search(text), _ON.search(text)
+    if off and not on:
+        return [f"{percent}% of {amount}" if part else f"{amount} - {percent}%"]
+    if on and not off:
+        if _GROWS.search(text) and not part and not _WHOLE.search(text):
+            return []
+        whole = not part and (_WHOLE.search(text) or re.search(r"\b(?:plus|add)\b", text, re.IGNORECASE))
+        return [f"{amount} + {percent}%" if whole else f"{percent}% of {amount}"]
     return []
 
 
 def _change(text: str) -> list[str]:
     found = _CHANGE.search(text)
     asked = re.search(r"\bper\s?cent(?:age)?s?\b|%", text, re.IGNORECASE)
-    if found is None or not asked or _PERCENT.search(text) or len(_numbers(text)) != 2:
+    if found is None or not asked or _PERCENT.search(text) or len(_numbers(text)) != 2 or not _CHANGES.search(text):
         return []
     old, new = found["old"].replace(",", ""), found["new"].replace(",", "")
     return [f"({new} - {old}) / {old} in %"]
@@ -157,6 +207,8 @@ def _change(text: str) -> list[str]:
 def _share(text: str) -> list[str]:
     """A sum divided among people, once for each number of people that is said."""
     if not _SHARED.search(text) or _PERCENT.search(text) or quantities(text) or durations(text):
+        return []
+    if _TOLD_EACH.search(text) or _NOT_ALL.search(text):
         return []
     groups = [count for match in _PEOPLE.finditer(text) if (count := _count(match["a"] or match["b"])) is not None]
     rest = [number for number in _numbers(text) if number not in groups]
@@ -167,7 +219,7 @@ def _share(text: str) -> list[str]:
 
 def _by_the_piece(text: str) -> list[str]:
     found = _PIECES.search(text)
-    if found is None or _PERCENT.search(text):
+    if found is None or _PERCENT.search(text) or re.match(r"\s*\w*\s*(?:each|apiece|per\b|a\s)", text[found.end() :]):
         return []
     noun = re.escape(found["noun"].rstrip("s"))
     wanted = re.search(
@@ -182,7 +234,7 @@ def _by_the_piece(text: str) -> list[str]:
 
 def _over_time(text: str) -> list[str]:
     rate = _EACH_PERIOD.search(text)
-    if rate is None or _PERCENT.search(text):
+    if rate is None or _PERCENT.search(text) or re.search(r"\b(?:half\s+an?|quarter)\b", text, re.IGNORECASE):
         return []
     rest = text[: rate.start()] + " , " + text[rate.end() :]
     spans = [match for match in _SPAN.finditer(rest) if match["count"].isdigit() or _is_number(match["count"])]
@@ -207,7 +259,17 @@ def _area(text: str) -> list[str]:
     found = _SIDES.search(text)
     if found is None or not _AREA.search(text) or len(_numbers(text)) != 2:
         return []
+    told = re.finditer(rf"(?<![\w°]){UNITS}(?![\w°/])", text[found.start() :], re.IGNORECASE)
+    squares = re.finditer(rf"\bsquare\s+({UNITS})(?!\w)", text, re.IGNORECASE)
+    if len({_unit(match[0]) for match in told} | {_unit(match[1]) for match in squares}) > 1:
+        return []  # units that would have to be converted
     return [f"{found['a']} * {found['b']}"]
+
+
+def _unit(name: str) -> str:
+    """One spelling of a unit of length."""
+    short = {"met": "m", "cent": "cm", "cm": "cm", "mill": "mm", "mm": "mm", "fee": "ft", "foo": "ft", "ft": "ft"}
+    return next((unit for start, unit in short.items() if name.lower().startswith(start)), name.lower().rstrip("s"))
 
 
 def _repeated(text: str) -> list[str]:
@@ -222,7 +284,9 @@ def _repeated(text: str) -> list[str]:
 
 def _consumption(text: str) -> list[str]:
     asked = _HUNDRED.search(text)
-    if asked is None:
+    if asked is None or not re.search(
+        r"\b(?:how\s+(?:much|many)|what)\b[^.?!]*$", text[: asked.start()], re.IGNORECASE
+    ):
         return []
     rest = text[: asked.start()] + text[asked.end() :]
     found = quantities(rest)
@@ -230,6 +294,11 @@ def _consumption(text: str) -> list[str]:
     used = [one for one in found if re.match(r"l|gal", one.unit, re.IGNORECASE)]
     if len(far) != 1 or len(used) != 1 or len(_numbers(rest)) != 2 or len(found) != 2:
         return []
+    wanted = re.search(r"\b(?:how\s+many|what)\s+(\w)", text[: asked.start()], re.IGNORECASE)
+    if far[0].unit[0].lower() != asked["unit"][0].lower() or (
+        wanted and wanted[1].lower() in "lg" and wanted[1].lower() != used[0].unit[0].lower()
+    ):
+        return []  # other units than are said
     return [f"{used[0].number} / {far[0].number} * 100"]
 
 
@@ -237,6 +306,8 @@ def _out_of(text: str) -> list[str]:
     found = _OUT_OF.search(text)
     asked = re.search(r"\b(?:per\s?cent|percentage)\b|%", text, re.IGNORECASE)
     if found is None or not asked or _PERCENT.search(text) or len(_numbers(text)) != 2:
+        return []
+    if _COMPLEMENT.search(text) or len({side[0].lower() for side in _SIDE.finditer(text)}) > 1:
         return []
     return [f"{found['part']} / {found['whole']} in %"]
 

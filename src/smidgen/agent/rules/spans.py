@@ -31,6 +31,8 @@ _DURATION = re.compile(
     re.IGNORECASE,
 )
 _FILE = re.compile(r"(?<![\w.@/-])(?:[\w-]+/)*[\w-][\w.-]*\.[A-Za-z]\w{0,5}(?![\w/]|\.\w)")
+_NO_FILE = re.compile(r"^[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|gov|edu)$|^(?:e\.g|i\.e|a\.m|p\.m)$", re.IGNORECASE)
+"""Addresses and abbreviations."""
 _QUOTED = re.compile(r"(?<!\w)(?:'(?P<a>[^'\n]+)'|\"(?P<b>[^\"\n]+)\"|‘(?P<c>[^’\n]+)’|“(?P<d>[^”\n]+)”)(?!\w)")
 UNITS = (
     r"(?:km/h|kmh|kph|mph|kilomet(?:re|er)s?|met(?:re|er)s?|centimet(?:re|er)s?|millimet(?:re|er)s?|km|cm|mm|miles?"
@@ -84,12 +86,21 @@ def dates(text: str) -> tuple[Span, ...]:
 
 
 def durations(text: str) -> tuple[Duration, ...]:
+    """The year of a date is none: "since 5 May 2026, 40 weeks" are 40."""
     found: list[Duration] = []
-    for match in _DURATION.finditer(text):
+    for match in _DURATION.finditer(_without_dates(text)):
         words = re.split(r",\s*(?:and\s+)?|\s+and\s+", match["counts"].lower())
         counts = tuple(_count(word) for word in words)
         found.append(Duration(counts, match["unit"].lower() + "s", match.start(), match.end()))
     return tuple(found)
+
+
+def _without_dates(text: str) -> str:
+    """Dates with a year, blotted out."""
+    for match in _DATE.finditer(text):
+        if re.search(r"\d{4}", match[0]):
+            text = text[: match.start()] + "#" * len(match[0]) + text[match.end() :]
+    return text
 
 
 def _count(word: str) -> int:
@@ -98,7 +109,8 @@ def _count(word: str) -> int:
 
 def files(text: str) -> tuple[Span, ...]:
     """File names and paths with an ending, outside of quotes too; no web addresses."""
-    found = [Span(match[0], match.start(), match.end()) for match in _FILE.finditer(text)]
+    named = (match for match in _FILE.finditer(text) if not _NO_FILE.search(match[0]))
+    found = [Span(match[0], match.start(), match.end()) for match in named]
     return tuple(span for span in found if not re.search(r"(?:www\.|://)\S*$", text[: span.end]))
 
 
@@ -137,8 +149,25 @@ def _zone_at(text: str, start: int) -> Span | None:
     for end in reversed(words):
         name = text[start : start + end]
         if re.match(r"[^\W\d_]", name) and _plain(name) in _zone_names():
-            return Span(name, start, start + end)
+            return None if _is_longer(name, text[start + end :]) else Span(name, start, start + end)
     return None
+
+
+_AREAS = frozenset({
+    "south", "north", "east", "west", "central", "pacific", "eastern", "western", "mountain", "atlantic", "general",
+    "continental", "samoa", "easter", "island", "act", "universal", "greenwich",
+})  # fmt: skip
+"""Ends of names of zones that are no places by themselves."""
+
+
+def _is_longer(name: str, rest: str) -> bool:
+    """Does the place's name go on: "South Africa", "Paris, Texas"? Then it may be another place."""
+    if name.lower() == "new york" and re.match(r"\s+City\b", rest):
+        return False
+    following = re.match(r"\s+([A-Z][a-z]+)|,\s+([A-Z][^\W\d_]+(?:\s+[A-Z][^\W\d_]+)?)", rest)
+    if following is None or following[1] in ("Time", "And", "Is", "Please"):
+        return False
+    return not (following[2] and {_plain(following[2]), _plain(following[2].split()[0])} & _zone_names())
 
 
 @cache
@@ -147,7 +176,8 @@ def _zone_names() -> frozenset[str]:
 
     names = zoneinfo.available_timezones()
     cities = {name.rsplit("/", 1)[-1] for name in names if "/" in name and not name.startswith("Etc/")}
-    return frozenset(_plain(name) for name in [*cities, *(name for name in names if "/" in name), "UTC", "GMT"])
+    plain = {_plain(name) for name in [*cities, *(name for name in names if "/" in name), "UTC", "GMT"]}
+    return frozenset(plain - _AREAS)
 
 
 def _plain(name: str) -> str:
