@@ -10,6 +10,8 @@ from smidgen.messages import JsonSchema
 
 def schema_problems(value: Any, schema: JsonSchema, where: str) -> Iterator[str]:
     """What is wrong with a value, in words: types, required and unknown properties, enums, ranges, lengths."""
+    if not isinstance(cast(Any, schema), dict):
+        return  # `true` allows anything
     label = where or "the arguments"
     options = cast(list[JsonSchema], schema.get("anyOf") or schema.get("oneOf") or [])
     if options and all(next(schema_problems(value, option, where), None) for option in options):

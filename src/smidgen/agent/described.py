@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from smidgen.agent.ground import default_of, properties_of
-from smidgen.agent.rules.spans import dates
+from smidgen.agent.rules.spans import dates, durations
 from smidgen.agent.words import spaced
 from smidgen.dialects.convert import types_of
 from smidgen.dialects.grammar import TWO_PARTS
@@ -55,6 +55,9 @@ _DATE_FORMAT = re.compile(
     r"\b(?:(?P<y>YYYY)(?P<s>[-/.])(?P<m>MM)(?P=s)DD|MM(?P<us>[-/.])DD(?P=us)YYYY|DD(?P<eu>[-/.])MM(?P=eu)YYYY)\b",
     re.IGNORECASE,
 )
+_MORE_DATES = re.compile(r"\bnights?\b|\b(?:day|week)s?\s+(?:after|before|later|earlier)\b", re.IGNORECASE)
+_RANGE = re.compile(r"(?<![\w-])\d{1,2}(?:st|nd|rd|th)?\s*(?:to|until|till|and|-|–)\s*$", re.IGNORECASE)
+"""Right before a date: the first day of "5 to 8 December"."""
 _CITY_AND_STATE = re.compile(r"\bcity\s+and\s+(?:the\s+)?state\b|\bcity,\s*state\b(?!\s*(?:,|/|\bor\b))", re.IGNORECASE)
 
 
@@ -124,7 +127,9 @@ def dates_told(description: str, said: str) -> tuple[str, ...]:
         return ()
     separator = wanted["s"] or wanted["us"] or wanted["eu"]
     order = "%Y{0}%m{0}%d" if wanted["y"] else "%m{0}%d{0}%Y" if wanted["us"] else "%d{0}%m{0}%Y"
-    spans = [span for span in dates(said) if re.search(r"\d", span.text)]
-    if not all(re.search(r"\d{4}", span.text) for span in spans):
+    spans = dates(said)
+    if durations(said) or _MORE_DATES.search(said) or any(_RANGE.search(said[: span.start]) for span in spans):
+        return ()  # other dates may be meant than are said
+    if any(re.search(r"\d", span.text) and not re.search(r"\d{4}", span.text) for span in spans):
         return ()  # a day without its year can't be written out
     return tuple(dict.fromkeys(parse_date(span.text).strftime(order.format(separator)) for span in spans))

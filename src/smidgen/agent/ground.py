@@ -31,11 +31,14 @@ MOST_NUMBERS = 40
 
 
 def properties_of(spec: ToolSpec) -> dict[str, JsonSchema]:
-    return cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    """Of each parameter its schema, {} where it has none that could be read: `true` allows anything."""
+    found = cast(dict[str, Any], spec.parameters.get("properties") or {})
+    return {name: cast(JsonSchema, schema) if isinstance(schema, dict) else {} for name, schema in found.items()}
 
 
 def required_of(spec: ToolSpec) -> list[str]:
-    return [name for name in cast(list[str], spec.parameters.get("required", [])) if name in properties_of(spec)]
+    known = properties_of(spec)
+    return [name for name in cast(list[str], spec.parameters.get("required") or []) if name in known]
 
 
 def is_numeric(schema: JsonSchema) -> bool:
@@ -49,6 +52,13 @@ def default_of(schema: JsonSchema) -> Any:
         return schema["default"]
     told = _DEFAULT.search(str(schema.get("description", "")))
     return _MISSING if told is None else convert(told["value"], schema)
+
+
+def about_of(name: str, schema: JsonSchema) -> str:
+    """What tells how a number is meant: a parameter's name, its description, its default and its range."""
+    default, most = schema.get("default"), schema.get("maximum")
+    told = f" default {default}" if isinstance(default, int | float) else ""
+    return f"{name} {schema.get('description', '')}{told}{' 0 to 100' if most == 100 else ''}"
 
 
 def numbers_needed(spec: ToolSpec) -> int:
@@ -88,14 +98,15 @@ def _amounts(spec: ToolSpec, request: str, said: Sequence[Said]) -> Sequence[Sai
     needed = numbers_needed(spec)
     digits = tuple(number for number in said if request[number.start].isdigit())
     numeric = sum(is_numeric(schema) for schema in properties_of(spec).values())
-    if digits and len(digits) == needed == numeric:
+    in_texts = any("string" in types_of(properties_of(spec)[name]) for name in required_of(spec))
+    if digits and len(digits) == needed == numeric and not in_texts:
         return digits
     amounts = tuple(number for number in said if not is_ordinal(request, number))
     return amounts if amounts and len(amounts) >= needed else said
 
 
 def _narrowed(schema: JsonSchema, said: Sequence[Said], text: str, about: str, others: Sequence[Any]) -> JsonSchema:
-    about = f"{about} {schema.get('description', '')}"
+    about = about_of(about, schema)
     if types_of(schema) == {"array"} and isinstance(schema.get("items"), dict):
         items = cast(JsonSchema, schema["items"])
         return {**schema, "items": _narrowed(items, said, text, about, ())}
@@ -103,12 +114,12 @@ def _narrowed(schema: JsonSchema, said: Sequence[Said], text: str, about: str, o
     if not is_numeric(schema) or kinds - {"integer", "number"} or schema.get("anyOf") or schema.get("oneOf"):
         return schema
     options: list[int | float] = [number for number in others if isinstance(number, int | float)]
-    lowest, highest = schema.get("minimum", -float("inf")), schema.get("maximum", float("inf"))
+    lowest, highest = schema.get("minimum"), schema.get("maximum")
     readings = [reading for number in said for reading in fitting(number, text, about)]
     # A small model copies what it reads: the number as it stands is let through, and put right afterwards.
     readings += [reading for number in said if fitting(number, text, about) for reading in number.readings]
     for reading in dict.fromkeys(readings):
-        if not lowest <= reading <= highest:
+        if (lowest is not None and reading < lowest) or (highest is not None and reading > highest):
             continue
         if reading == reading.to_integral_value() and abs(reading) < 10**18:
             options.append(int(reading))
@@ -145,17 +156,26 @@ def fitting(said: Said, text: str, about: str) -> tuple[Decimal, ...]:
 
 _SHARE = re.compile(r"(?:\b|_)(?:rates?|interest|probability|efficiency|confidence|ratio|share)(?:\b|_)", re.IGNORECASE)
 """What 5% of is 0.05, unless it is asked for in percent."""
-_IN_PERCENT = re.compile(r"percent|pct|\b(?:0|1)\s*(?:-|to)\s*100\b|out of 100", re.IGNORECASE)
+_IN_PERCENT = re.compile(
+    r"percent|pct|\b(?:0|1)\s*(?:-|to)\s*100\b|out of 100"
+    r"|\b(?:e\.g\.|examples?|defaults?)[^\d.]{0,15}(?:[1-9]\d|[2-9]|1\.\d)",
+    re.IGNORECASE,
+)
+"""What says that 5% of is 5: it is called percent, goes to 100, or has an example above 1."""
 _PATH = re.compile(r"(?:^|_)(?:path|file|file_?name|file_?path)$", re.IGNORECASE)
 
 
+_OTHER_FILE = re.compile(
+    r"\b(?:Makefile|Dockerfile|README|LICENSE)\b(?!\.\w)|(?:^|\s)\.[a-z]\w|\b(?:folder|directory)\b|\\\\"
+)
+"""Files that have no ending, or a folder that belongs to the path."""
 UNIT_NAME = re.compile(r"(?:^|_)units?$", re.IGNORECASE)
 
 
 def named(spec: ToolSpec, said: str) -> ToolSpec:
     """The tool with its parameters for one file narrowed to the files that were named, if some were."""
     names = list(dict.fromkeys(span.text for span in files(said)))
-    if not names:
+    if not names or _OTHER_FILE.search(said):
         return spec
     properties = {
         name: {**schema, "enum": names}
@@ -178,7 +198,8 @@ def mentioned(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
         own = stems(name) - stems(spec.name)
         if name in required:
             continue
-        if named := [choice for choice in choices_of(schema) if holds(request, choice)]:
+        spoken_of = bool(own & words)
+        if named := [choice for choice in choices_of(schema) if _is_meant(choice, request, spoken_of)]:
             if default not in named:
                 found[name] = [] if types_of(schema) == {"array"} else named
         elif types_of(schema) == {"boolean"}:
@@ -192,6 +213,19 @@ def mentioned(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
 _NEGATED = re.compile(r"\b(?:no|not|without|exclud\w*|except|don['’]t|doesn['’]t|isn['’]t|skip)\b", re.IGNORECASE)
 
 
+def _is_meant(choice: str, request: str, spoken_of: bool) -> bool:
+    """Does the request name a choice, and not to exclude it? "First" may be any first thing, unless the parameter is
+    spoken of."""
+    if not holds(request, choice) or (choice.lower() in _ANY_OF and not spoken_of):
+        return False
+    plain = re.escape(choice).replace("_", "[ _-]")
+    excluded = rf"(?:\b(?:no|not|without|except)|n['’]t)\s+(?:\w+\s+){{0,2}}{plain}(?!\w)"
+    return re.search(excluded, request, re.IGNORECASE) is None
+
+
+_ANY_OF = frozenset({"first", "second", "third", "last", "one", "all", "any", "on", "in", "off", "to", "no"})
+
+
 def _left_number(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
     """The one optional numeric parameter, where one number more is said than are required."""
     required = set(required_of(spec))
@@ -201,6 +235,9 @@ def _left_number(spec: ToolSpec, request: str) -> dict[str, list[Any]]:
     in_texts = any(types_of(properties_of(spec)[name]) & {"array", "string"} for name in required)
     if len(optional) != 1 or len(said) != len(numeric) or (in_texts and len(said) > 1):
         return {}  # a text, such as a date, or a list may hold numbers too
+    told = stems(f"{optional[0]} {properties_of(spec)[optional[0]].get('description', '')}") - stems(spec.name)
+    if in_texts and not told & stems(request):
+        return {}  # "search iPhone 15"
     return {optional[0]: []}
 
 

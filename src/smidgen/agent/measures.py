@@ -27,6 +27,8 @@ _WANTED = re.compile(r"\b(?:in|to|into)\s+(?:units?\s+of\s+)?(?P<unit>[A-Za-z]{2
 """The unit that a result shall have."""
 _ONE_LETTER = re.compile(r"(?<![A-Za-zµ°])[A-Za-z]$")
 MOST_DIGITS = 12
+NEAR = 24
+"""Characters between feet and their inches at most."""
 
 
 def converted(said: Said, text: str, about: str) -> tuple[Decimal, ...] | None:
@@ -38,7 +40,10 @@ def converted(said: Said, text: str, about: str) -> tuple[Decimal, ...] | None:
     feet = _FEET.match(text, said.end)
     if feet is not None:
         return _in(f"{said.readings[-1]} ft + {feet['inches']} inch", asked)
-    if any(match.start("inches") == said.start for match in _FEET.finditer(text)):
+    if any(
+        match.start("inches") == said.start
+        for match in _FEET.finditer(text, max(0, said.start - NEAR), said.end + NEAR)
+    ):
         return ()  # went with its feet
     unit = _unit(text, said)
     if unit is None or unit.lower() == asked.lower():

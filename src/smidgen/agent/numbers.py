@@ -17,8 +17,8 @@ _PERCENT = re.compile(r"\s*(?:%|per\s?cent\b|percent\b|percentage\b)", re.IGNORE
 _SCALE = re.compile(
     r"(?:\s*-?(?:thousand|million|billion|trillion|dozen|hundred)|(?:k|m|bn))\b(?![/^²³])", re.IGNORECASE
 )
-_PI = re.compile(r"\s*\*?\s*(?:pi\b|π)", re.IGNORECASE)
-_COMPASS = re.compile(r"\s*°?\s*(?:[WS]\b|west\b|south\b)")
+_PI = re.compile(r"\s*(?:\*\s*)?(?:pi\b|π)", re.IGNORECASE)
+_COMPASS = re.compile(r"\s*(?:°\s*)?(?:[WS]\b|west\b|south\b)")
 _REST = re.compile(r"\b(?:(?:at|from)\s+rest|standstill|stationary)\b", re.IGNORECASE)
 PI = Decimal("3.14159265358979")
 _CLOCK = re.compile(r"(?::(?P<minutes>\d\d))?\s*(?P<half>[ap])\.?m\b", re.IGNORECASE)

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent.ground import UNIT_NAME, default_of, fitting, properties_of, required_of
+from smidgen.agent.ground import UNIT_NAME, about_of, default_of, fitting, properties_of, required_of
 from smidgen.agent.measures import measures_other, units_like
 from smidgen.agent.numbers import is_ordinal, said_numbers
 from smidgen.agent.words import choices_of, holds, spaced, stems
@@ -79,7 +79,7 @@ def _leads(start: str, end: str, request: str) -> bool:
 def as_asked(value: Any, name: str, schema: JsonSchema, text: str) -> Any:
     """A number as the parameter asks for it, where it was copied as the text has it: 5 of "5ft 10in" as 70 inches. In
     lists too. Where the text has the number twice, and only one of them is read otherwise, it stays."""
-    about = f"{name} {schema.get('description', '')}"
+    about = about_of(name, schema)
     return _as_asked(value, "integer" in types_of(schema), about, text)
 
 
@@ -142,7 +142,7 @@ def is_reading(value: Any, name: str, schema: JsonSchema, text: str) -> bool:
     """Is it a number that was said, in the unit or the notation that the parameter asks for?"""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    about = f"{name} {schema.get('description', '')}"
+    about = about_of(name, schema)
     counted = (number for number in said_numbers(text) if not is_ordinal(text, number))
     return any(_equal(fitting(number, text, about), value) for number in counted)
 

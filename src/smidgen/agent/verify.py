@@ -8,12 +8,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from smidgen.agent.conformity import schema_problems
+from smidgen.agent.ground import properties_of, required_of
 from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
-from smidgen.agent.settle import is_reading
+from smidgen.agent.settle import is_reading, is_said
 from smidgen.agent.words import holds, spaced, stems
-from smidgen.messages import JsonSchema, ToolCall, ToolSpec
+from smidgen.messages import ToolCall, ToolSpec
 from smidgen.tools import Effect
 
 _ISO_DATE = re.compile(r"\b\d{4}-\d{1,2}-\d{1,2}\b")
@@ -56,7 +57,7 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
 def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
     """An example out of a parameter's description that was passed although nobody said its numbers; else ""."""
     known = known_numbers(text)
-    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    properties = properties_of(spec)
     for name, value in call.arguments.items():
         is_example = isinstance(value, str) and value in examples_of(properties.get(name, {})) and value not in text
         if is_example and any(number not in known for number in numbers_in_value(value)):
@@ -76,7 +77,7 @@ def type_as_value(call: ToolCall, spec: ToolSpec, text: str) -> str:
     with `type`; else ""."""
     if _OF_DATA.search(f"{spaced(spec.name)} {spec.description} {text}"):
         return ""
-    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    properties = properties_of(spec)
     for name, value in call.arguments.items():
         schema = properties.get(name, {})
         if not isinstance(value, str) or "enum" in schema:
@@ -92,7 +93,7 @@ def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
     constants), "" if there is none. Defaults and enum values count as said; so do dates, unless dates were said."""
     known = known_numbers(text)
     allowed = known | _CONSTANTS | {part for number in known for part in _derived(number)}
-    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    properties = properties_of(spec)
     said_dates = set(_ISO_DATE.findall(text))
     for name, value in call.arguments.items():
         schema = properties.get(name, {})
@@ -117,10 +118,10 @@ def unsaid_numbers(call: ToolCall, spec: ToolSpec, request: str, text: str) -> t
     and are never asked for."""
     if evidence(request, spec) <= 0 or known_numbers(text) - {Decimal(1)}:
         return ()
-    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    properties = properties_of(spec)
     return tuple(
         name
-        for name in cast(list[str], spec.parameters.get("required", []))
+        for name in required_of(spec)
         if properties.get(name, {}).get("type") in ("integer", "number")
         and "enum" not in properties[name]
         and ungrounded_number(ToolCall(name=call.name, arguments={name: call.arguments.get(name)}), spec, text)
@@ -140,11 +141,11 @@ def unsaid_texts(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tup
     numbers was said, a file that wasn't named. () if the request doesn't itself speak for the tool."""
     if not request or evidence(request, spec) <= 0:
         return ()
-    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    properties = properties_of(spec)
     said = {int(reading) for reading in readings(text) if reading == reading.to_integral_value()}
     said |= {int(digits) for digits in re.findall(r"\d{1,15}", text)}
     found: list[str] = []
-    for name in cast(list[str], spec.parameters.get("required", [])):
+    for name in required_of(spec):
         value, schema = call.arguments.get(name), properties.get(name, {})
         if not isinstance(value, str) or "enum" in schema or value.lower() in text.lower():
             continue
@@ -167,10 +168,10 @@ def unresolved(call: ToolCall, spec: ToolSpec, request: str, text: str) -> tuple
     if text.strip() != request.strip() or not _POINTS.search(request.strip()):
         return ()
     said = stems(request) - stems(f"{spec.name} {spec.description}")
-    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    properties = properties_of(spec)
     return tuple(
         name
-        for name in cast(list[str], spec.parameters.get("required", []))
+        for name in required_of(spec)
         if isinstance(value := call.arguments.get(name), str)
         and "enum" not in properties.get(name, {})
         and not stems(value) & said
@@ -191,9 +192,9 @@ def unknown_place(call: ToolCall, spec: ToolSpec, request: str) -> tuple[str, ..
     sister's place") and the tool requires nothing else."""
     if not _OWN_PLACE.search(request):
         return ()
-    properties = cast(dict[str, JsonSchema], spec.parameters.get("properties", {}))
+    properties = properties_of(spec)
     places = [name for name in properties if name.lower() in _PLACES]
-    others = set(cast(list[str], spec.parameters.get("required", []))) - set(places)
+    others = set(required_of(spec)) - set(places)
     return () if others or set(places) & set(call.arguments) else tuple(places[:1])
 
 
@@ -203,7 +204,7 @@ def unsaid_content(call: ToolCall, spec: ToolSpec, text: str) -> tuple[str, ...]
     said = stems(_FILE_NAME.sub(" ", text))
     own = stems(f"{spec.name} {spec.description}")
     found: list[str] = []
-    for name in cast(list[str], spec.parameters.get("required", [])):
+    for name in required_of(spec):
         value = call.arguments.get(name)
         if not isinstance(value, str) or _FILE_NAME.fullmatch(value) or value.lower() in text.lower():
             continue
@@ -240,12 +241,14 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _names_something(call: ToolCall, spec: ToolSpec, text: str) -> bool:
-    """Does the first required argument stand in the conversation, capitals aside?"""
-    required = cast(list[str], spec.parameters.get("required", []))
+    """Was the first required argument said: a text as it is, capitals aside, all else in any reading?"""
+    required = required_of(spec)
     if not required:
         return True
-    target = str(call.arguments.get(required[0], "")).strip().lower()
-    return bool(target) and target in text.lower()
+    target = call.arguments.get(required[0])
+    if isinstance(target, str):
+        return bool(target.strip()) and target.strip().lower() in text.lower()
+    return isinstance(target, bool) or is_said(target, text)
 
 
 def missing_from_answer(answer: str, attempt: Attempt) -> str:

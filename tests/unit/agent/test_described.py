@@ -79,3 +79,20 @@ def test_a_city_with_its_state_has_two_parts() -> None:
 def test_what_a_schema_says_itself_stays() -> None:
     spec = tool("order", "Either 'rising' or 'falling'.", enum=["up", "down"])
     assert spelled_out(spec, "") is spec
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("from 5 to 8 December 2026", ()),
+        ("on 5 December 2026 for 3 nights", ()),
+        ("not on 5 May 2026 but the day after", ()),
+        ("on 5 December 2026", ("2026-12-05",)),
+    ],
+)
+def test_where_other_dates_may_be_meant_none_is_forced(said: str, written: tuple[str, ...]) -> None:
+    assert dates_told("YYYY-MM-DD", said) == written
+
+
+def test_tomorrow_is_a_date_too() -> None:
+    assert len(dates_told("YYYY-MM-DD", "from tomorrow to 5 December 2036")) == 2

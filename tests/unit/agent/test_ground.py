@@ -233,3 +233,49 @@ def test_from_and_to_are_not_confused() -> None:
     call = ToolCall(name="rent_boat", arguments={"start_pier": "Brienz", "end_pier": "Thun"})
     both = "Ann, from Thun to Brienz\nAnd to Thun from Brienz?"
     assert settle.without_inventions(call, trip, both, "And to Thun from Brienz?")[0] == call
+
+
+def test_a_number_of_a_text_is_not_forced_into_an_optional_parameter() -> None:
+    search = spec(["query"], query=TEXT, limit={"type": "integer"})
+    assert ground.mentioned(search, "search iPhone 15") == {}
+    assert ground.mentioned(search, "search lamps, limit 15") == {"limit": []}
+
+
+def test_the_people_of_a_table_at_eight_are_not_eight() -> None:
+    book = spec(["people", "time"], people={"type": "integer"}, time=TEXT)
+    assert {4, 8} <= set(enum_of(ground.narrowed(book, "a table for four at 8 in the evening"), "people"))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "description": "Annual interest rate, e.g. 4.5"},
+        {"type": "number", "minimum": 0, "maximum": 100},
+        {"type": "number", "default": 5},
+    ],
+)
+def test_a_rate_whose_example_is_above_one_is_in_percent(schema: dict[str, Any]) -> None:
+    assert settle.as_asked(4.5, "interest_rate", schema, "at 4.5%") == 4.5
+    assert settle.as_asked(4.5, "interest_rate", NUMBER, "at 4.5%") == 0.045
+
+
+def test_an_excluded_choice_and_a_first_of_anything_are_not_required() -> None:
+    cabin = spec([], cabin={"type": "string", "enum": ["economy", "business", "first"]})
+    assert ground.mentioned(cabin, "a boat, and not business class") == {}
+    assert ground.mentioned(cabin, "the first boat of the day") == {}
+    assert ground.mentioned(cabin, "in the first cabin") == {"cabin": ["first"]}
+
+
+def test_paths_are_not_narrowed_where_a_file_without_an_ending_or_a_folder_is_named() -> None:
+    read = spec(["path"], path=TEXT)
+    for said in ("read the Makefile, not a.txt", "read report.pdf in the docs folder", "read .env and a.txt"):
+        assert enum_of(ground.named(read, said), "path") == []
+    assert enum_of(ground.named(read, "use the example.com logo in a.txt"), "path") == ["a.txt"]
+
+
+def test_schemas_that_say_nothing_are_read() -> None:
+    parameters: dict[str, Any] = {"properties": {"x": True, "n": {**NUMBER, "maximum": None}}, "required": None}
+    odd = ToolSpec(name="odd", description="", parameters=parameters)
+    assert ground.properties_of(odd)["x"] == {} and ground.required_of(odd) == []
+    narrowed = ground.for_grammar(odd, "for 3 hours")
+    assert settle.without_inventions(ToolCall(name="odd", arguments={"n": 3, "x": 1}), narrowed, "for 3 hours")

@@ -228,3 +228,14 @@ def test_a_place_that_only_the_user_knows_is_asked_for() -> None:
     lunch = "Create an event 'Lunch' in my office"
     assert check_call(ToolCall(name="create_event", arguments={"title": "Lunch"}), event, "read", [lunch], lunch).ok
     assert check_call(here, clock, "read", ["what time is it on my watch?"], "what time is it on my watch?").ok
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [(50000, "send 50,000 euros to Bob"), (50.0, "send 50 euros to Bob"), (100, "send a hundred to Bob")],
+)
+def test_what_a_tool_changes_may_be_a_number_in_any_notation(amount: float, said: str) -> None:
+    parameters = {"type": "object", "properties": {"amount": {"type": "number"}}, "required": ["amount"]}
+    pay = ToolSpec(name="send_money", description="Send money.", parameters=parameters)
+    assert check_call(ToolCall(name="send_money", arguments={"amount": amount}), pay, "write", [said], said).ok
+    assert not check_call(ToolCall(name="send_money", arguments={"amount": 7}), pay, "write", [said], said).ok
