@@ -16,7 +16,7 @@ import msgspec
 
 from smidgen.agent.conformity import schema_problems
 from smidgen.agent.ground import properties_of, required_of
-from smidgen.agent.numbers import said_numbers
+from smidgen.agent.numbers import reads_as, said_numbers
 from smidgen.agent.words import choices_of, holds
 from smidgen.dialects.convert import types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
@@ -74,7 +74,7 @@ def _start(value: Any, request: str) -> int:
         return request.lower().find(value.lower()) if value.strip() else -1
     if isinstance(value, bool) or not isinstance(value, int | float):
         return -1
-    places = [said.start for said in said_numbers(request) if any(float(item) == value for item in said.readings)]
+    places = [said.start for said in said_numbers(request) if reads_as(said.readings, value)]
     return places[0] if len(places) == 1 else -1
 
 

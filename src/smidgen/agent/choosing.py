@@ -15,8 +15,7 @@ from weakref import WeakKeyDictionary
 from smidgen.agent import AgentSettings, prompts, relevance, route, rules, several
 from smidgen.agent.asking import Asking
 from smidgen.agent.plan import Choice
-from smidgen.agent.relevance import Relevance
-from smidgen.agent.relevance import Segment as Stretch
+from smidgen.agent.relevance import Relevance, Stretch
 from smidgen.agent.route import Likelihoods
 from smidgen.dialects import Dialect
 from smidgen.engine import Engine
@@ -211,7 +210,7 @@ class Chooser:
         if self._relevance is None or not self._wanted:
             return None
         called, more = {call.name for call in calls}, self._asking.model.profile.tool_use.more
-        for index, part in enumerate(relevance.segments(self._request, self._relevance.parts)):
+        for index, part in enumerate(relevance.stretches(self._request, self._relevance.parts)):
             if index < self._looked_at or part.tool not in names:
                 continue
             left = several.leftover(self._request[part.start : part.end], [c for c in calls if c.name == part.tool])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 
@@ -20,6 +20,7 @@ _SCALE = re.compile(
 _PI = re.compile(r"\s*(?:\*\s*)?(?:pi\b|π)", re.IGNORECASE)
 _COMPASS = re.compile(r"\s*(?:°\s*)?(?:[WS]\b|west\b|south\b)")
 _REST = re.compile(r"\b(?:(?:at|from)\s+rest|standstill|stationary)\b", re.IGNORECASE)
+BEYOND = 1e300
 PI = Decimal("3.14159265358979")
 _CLOCK = re.compile(r"(?::(?P<minutes>\d\d))?\s*(?P<half>[ap])\.?m\b", re.IGNORECASE)
 _RATIO = re.compile(r"\s*/\s*(\d+(?:\.\d+)?)(?![\d/])")
@@ -68,6 +69,13 @@ def said_numbers(text: str) -> tuple[Said, ...]:
     rest = (Said(readings=(Decimal(0),), start=match.start(), end=match.end()) for match in _REST.finditer(text))
     found = [*_in_digits(text), *_in_words(text), *rest]
     return tuple(sorted(found, key=lambda said: said.start))
+
+
+def reads_as(readings: Iterable[Decimal], value: float) -> bool:
+    """Is one of the readings this number, as far as floats tell? Whole numbers beyond all floats are none."""
+    return abs(value) < BEYOND and any(
+        abs(float(reading) - value) <= 1e-9 * max(1e-300, abs(value)) for reading in readings
+    )
 
 
 def is_ordinal(text: str, said: Said) -> bool:

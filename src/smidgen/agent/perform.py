@@ -54,10 +54,7 @@ from smidgen.events import (
     ToolReturned,
     Verified,
 )
-from smidgen.messages import (
-    Message,
-    ToolSpec,
-)
+from smidgen.messages import Message, ToolSpec
 from smidgen.tools import Tool
 from smidgen.tools.registry import Registry
 
@@ -181,9 +178,8 @@ class Performer:
     async def _route(self, action: Route) -> AsyncIterator[AgentEvent]:
         request = self._request
         if action.strategy == "rules":
-            choice = rules.match(request, self._offered, self._request_before(), self._answered()) or Choice(
-                tool="", reason=""
-            )
+            found = rules.match(request, self._offered, self._request_before(), self._answered())
+            choice = found or Choice(tool="", reason="")
             if len(choice.calls) > 1 and not self.state.several:
                 choice = Choice(tool="", reason="")
             if choice.calls:

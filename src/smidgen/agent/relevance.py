@@ -40,7 +40,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request is about one tool: from a part that is to the next that is about another."""
 
     tool: str
@@ -101,9 +101,9 @@ def relevance(request: str, tools: Sequence[ToolSpec], vectors: Mapping[str, Vec
     return Relevance(similarities=near, log_odds=odds, parts=_parts(texts[1:] or texts, tools, vectors))
 
 
-def segments(request: str, parts: Sequence[Part]) -> tuple[Segment, ...]:
+def stretches(request: str, parts: Sequence[Part]) -> tuple[Stretch, ...]:
     """What stands before the first part that is about a tool goes with it."""
-    found: list[Segment] = []
+    found: list[Stretch] = []
     at = 0
     for part in parts:
         start = request.find(part.text, at)
@@ -113,12 +113,12 @@ def segments(request: str, parts: Sequence[Part]) -> tuple[Segment, ...]:
         if part.similarity < ABOUT or part.margin < CLEARLY:
             continue
         if not found:
-            found.append(Segment(tool=part.tool, start=0, end=len(request)))
+            found.append(Stretch(tool=part.tool, start=0, end=len(request)))
             continue
         last = found[-1]
         if part.tool != last.tool:
-            found[-1] = Segment(tool=last.tool, start=last.start, end=start)
-            found.append(Segment(tool=part.tool, start=start, end=len(request)))
+            found[-1] = Stretch(tool=last.tool, start=last.start, end=start)
+            found.append(Stretch(tool=part.tool, start=start, end=len(request)))
     return tuple(found)
 
 

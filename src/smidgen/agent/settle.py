@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from itertools import product
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ import msgspec
 
 from smidgen.agent.ground import UNIT_NAME, about_of, default_of, fitting, properties_of, required_of
 from smidgen.agent.measures import measures_other, units_like
-from smidgen.agent.numbers import is_ordinal, said_numbers
+from smidgen.agent.numbers import is_ordinal, reads_as, said_numbers
 from smidgen.agent.words import choices_of, holds, spaced, stems
 from smidgen.dialects.convert import types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
@@ -44,8 +43,6 @@ def without_inventions(
     return msgspec.structs.replace(call, arguments=_facing(kept, request if last is None else last)), dropped
 
 
-BEYOND = 1e300
-"""Whole numbers may be too large for a float; nobody says such ones."""
 _START = frozenset({"from", "start", "origin", "source", "departure", "beginning", "begin"})
 _END = frozenset({"to", "end", "destination", "target", "arrival", "goal"})
 
@@ -88,17 +85,13 @@ def _as_asked(value: Any, whole: bool, about: str, text: str) -> Any:
         return [_as_asked(item, False, about, text) for item in cast(list[Any], value)]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    read = [fitting(said, text, about) for said in said_numbers(text) if _equal(said.readings, value)]
-    if not read or any(_equal(readings, value) for readings in read) or len(set(read)) > 1 or len(read[0]) != 1:
+    read = [fitting(said, text, about) for said in said_numbers(text) if reads_as(said.readings, value)]
+    if not read or any(reads_as(readings, value) for readings in read) or len(set(read)) > 1 or len(read[0]) != 1:
         return value
     (wanted,) = read[0]
     if whole and wanted != wanted.to_integral_value():
         return value
     return int(wanted) if wanted == wanted.to_integral_value() and (whole or isinstance(value, int)) else float(wanted)
-
-
-def _equal(readings: Sequence[Decimal], value: float) -> bool:
-    return abs(value) < BEYOND and any(abs(float(reading) - value) <= 1e-9 * abs(value) for reading in readings)
 
 
 def _is_taken(name: str, value: Any, taken: Sequence[Any], spec: ToolSpec, request: str) -> bool:
@@ -144,7 +137,7 @@ def is_reading(value: Any, name: str, schema: JsonSchema, text: str) -> bool:
         return False
     about = about_of(name, schema)
     counted = (number for number in said_numbers(text) if not is_ordinal(text, number))
-    return any(_equal(fitting(number, text, about), value) for number in counted)
+    return any(reads_as(fitting(number, text, about), value) for number in counted)
 
 
 def _digits(text: str) -> set[str]:
@@ -160,7 +153,7 @@ def is_said(value: Any, request: str) -> bool:
     if isinstance(value, int | float):
         counted = (number for number in said_numbers(request) if not is_ordinal(request, number))
         said = {reading for number in counted for reading in number.readings}
-        return _equal(tuple(said), value)
+        return reads_as(said, value)
     if isinstance(value, str):
         if holds(request, value):
             return True

@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from smidgen.agent.ground import default_of, properties_of
-from smidgen.agent.numbers import Said, said_numbers
+from smidgen.agent.numbers import Said, reads_as, said_numbers
 from smidgen.agent.rules.spans import dates
 from smidgen.agent.words import choices_of, holds, stems
 from smidgen.messages import ToolCall, ToolSpec
@@ -191,7 +191,7 @@ def without_held(request: str, calls: Sequence[ToolCall], tool: str) -> str:
     said = [number for number in _amounts(request) if not any(start <= number.start < end for start, end in within)]
     free = list(said)
     for value in (leaf for call in calls for leaf in _leaves(call.arguments) if _is_number(leaf)):
-        used = next((number for number in free if _near_any(number, value)), None)
+        used = next((number for number in free if reads_as(number.readings, value)), None)
         if used is not None:
             free.remove(used)  # a number said twice may be meant twice
     if not taken or not free or len(free) % taken or len(free) == len(said):
@@ -218,10 +218,6 @@ def without_others(request: str, focus: tuple[int, int], needed: int) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _near_any(said: Said, value: float) -> bool:
-    return any(_near(float(reading), {_float(value)}) for reading in said.readings)
 
 
 def _float(value: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smidgen.agent import route
-from smidgen.agent.relevance import Part, Relevance, parts_of, relevance, segments, shortlist, text_of
+from smidgen.agent.relevance import Part, Relevance, parts_of, relevance, shortlist, stretches, text_of
 from smidgen.messages import ToolSpec
 from smidgen.models.tool_use import Gate, Order
 
@@ -79,7 +79,7 @@ def test_a_request_is_cut_where_another_tool_begins() -> None:
         part("sing a song.", "sing", 0.8, 0.6),
         part("Boil two eggs now", "boil", 0.8, 0.6),
     )
-    found = segments(request, parts)
+    found = stretches(request, parts)
     assert [(stretch.tool, request[stretch.start : stretch.end]) for stretch in found] == [
         ("boil", "Hello there, boil an egg for 5 minutes, then "),
         ("sing", "sing a song. "),

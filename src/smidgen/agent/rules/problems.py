@@ -1,4 +1,4 @@
-"""Everyday arithmetic told in words: conversions, percentages on and off, shares of a bill, prices by the piece.
+"""Everyday arithmetic told in words: conversions, shares of a bill, prices by the piece, percentages (percentages.py).
 
 A form applies only if it accounts for every number of the text; a number left over means something else is meant.
 """
@@ -10,7 +10,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from smidgen.agent.numbers import WORDS
-from smidgen.agent.rules.spans import NUMBER, UNITS, amounts, dates, durations, quantities
+from smidgen.agent.rules.percentages import PERCENT, changes, numbers, on_or_off, share_of_whole
+from smidgen.agent.rules.spans import NUMBER, UNITS, dates, durations, quantities
 from smidgen.errors import SmidgenError
 from smidgen.messages import ToolCall
 
@@ -23,15 +24,6 @@ _TARGET = re.compile(
     rf"\b(?:(?:in|into|to|as)\s+|how\s+many\s+|only\s+(?:has|have|got|shows?|knows?|does|do|takes?|uses?)\s+)(?P<unit>{UNITS})(?![\w°/])",
     re.IGNORECASE,
 )
-_PERCENT = re.compile(rf"(?<![\w.,])(?P<number>{NUMBER})\s?(?:%|per\s?cent\b|percent\b)", re.IGNORECASE)
-_OFF = re.compile(r"\b(?:off|discount|cheaper|reduc(?:ed|tion)|on\s+sale|rebate)\b", re.IGNORECASE)
-_ON = re.compile(
-    r"\b(?:tips?|vat|tax(?:es)?|service|surcharge|raise|rises?|increase[sd]?|on\s+top|gratuity|markup)\b", re.IGNORECASE
-)
-_WHOLE = re.compile(
-    r"\b(?:total|altogether|all\s+in\s+all|all\s+together|to\s+pay|do\s+(?:i|we)\s+pay|incl(?:uding|usive|\.)?|new|on\s+top|after|afterwards|then|end\s+up)\b",
-    re.IGNORECASE,
-)
 _PEOPLE = re.compile(
     rf"\b(?:(?:we\s+(?:are|were)|we['’]re|there\s+(?:are|were)|between|among|by|for|all|split\s+\w+)\s+(?:the\s+)?(?P<a>{NUMBER}|[a-z]+)(?:\s+of\s+us|\s+people|\s+friends|\s+ways)?\b"
     rf"|(?P<b>{NUMBER}|[a-z]+)\s+(?:people|persons|friends|guests|of\s+us|ways|flatmates|housemates|colleagues|kids|children|players|families)\b)",
@@ -39,10 +31,6 @@ _PEOPLE = re.compile(
 )
 _SHARED = re.compile(
     r"\b(?:each|per\s+(?:person|head)|split|share[sd]?|everyone|everybody|apiece|divide[sd]?)\b", re.IGNORECASE
-)
-_CHANGE = re.compile(rf"\bfrom\s+[$€£]?(?P<old>{NUMBER})\s*\w*\s+to\s+[$€£]?(?P<new>{NUMBER})(?![\w%])", re.IGNORECASE)
-_OUT_OF = re.compile(
-    rf"(?<![\w.,])(?P<part>{NUMBER})\s+(?:out\s+)?of\s+(?:the\s+)?(?P<whole>{NUMBER})(?![\w.,]\d)", re.IGNORECASE
 )
 _PIECES = re.compile(
     rf"(?<![\w.,$€£])(?P<count>{NUMBER})\s+(?P<noun>[a-z]+)\s+(?:cost|costs|are|were|for|come\s+to|go\s+for|sell\s+for)\s+[$€£]?(?P<price>{NUMBER})",
@@ -81,21 +69,6 @@ _FURTHER = re.compile(
     re.IGNORECASE,
 )
 """What no form works out."""
-_BACKWARDS = re.compile(
-    rf"\b(?:before|without|original(?:ly)?|net|gross|pre-?tax|was\s+it|used\s+to\s+be|includ(?:es|ed)|minus|less|left)\b"
-    rf"|{NUMBER}\s*(?:[a-z]+|€|\$|£)?,?\s+incl|\bnow\s+(?:only\s+)?[$€£]?\d|^(?!.*\badd\b).*\bto\s+[$€£]?\d",
-    re.IGNORECASE,
-)
-"""A percentage that is in the amount already, or is to be taken out of it."""
-_INCOME = re.compile(
-    r"\b(?:income|earn(?:s|ed|ing|ings)?|salary|wages?|take\s+home|after\s+(?:\w+\s+)?tax(?:es)?)\b", re.IGNORECASE
-)
-_PART = re.compile(
-    r"\b(?:how\s+much(?:\s+is)?|what(?:['’]s|\s+is|\s+are)?)\s+(?:the\s+|my\s+|a\s+)?(?:sales\s+)?"
-    r"(?:tips?|tax(?:es)?|vat|discount|gratuity|service|surcharge|savings?|rebate)\b|\b(?:do|did|will|would|can)\s+(?:i|we|you)\s+save\b",
-    re.IGNORECASE,
-)
-_GROWS = re.compile(r"\b(?:rises?|rose|increases?|increased|grows?|grew)\b", re.IGNORECASE)
 _TOLD_EACH = re.compile(
     rf"{NUMBER}\s*(?:[a-z]+|€|\$|£)?\s+(?:each|apiece|a\s+head|per\s+(?:person|head|ticket|piece|night|day))\b(?!\s*(?:$|[?]))"
     rf"|\beach\s+(?:\w+\s+)?(?:pays?|paid|costs?|is|gets?|got|has|have|had)\s+[$€£]?\d|\bat\s+[$€£]?\d",
@@ -106,15 +79,6 @@ _NOT_ALL = re.compile(
     r"\b(?:but|except|not|don['’]t|doesn['’]t|then|groups?\s+of|in\s+total|altogether|all\s+in\s+all|in\s+all)\b",
     re.IGNORECASE,
 )
-_CHANGES = re.compile(
-    r"\b(?:went|goes|going|rose|rises?|rise|fell|falls?|grow\w*|grew|increas\w+|decreas\w+|dropp?\w*|chang\w+|rais\w+|gain\w*"
-    r"|lost|lose|up|down|cut|reduc\w+|jump\w*|improv\w+|more|less|higher|lower|cheaper|expensive|difference)\b",
-    re.IGNORECASE,
-)
-_COMPLEMENT = re.compile(
-    r"\b(?:left|remain\w*|still|owes?|rest|not|other|didn['’]t|aren['’]t|isn['’]t)\b", re.IGNORECASE
-)
-_SIDE = re.compile(r"\b(?:pass(?:ed)?|fail(?:ed)?|right|wrong|won|lost|(?:in)?correct)\b", re.IGNORECASE)
 _HOW_MUCH = re.compile(
     r"\b(?:how\s+(?:much|many|far)|what\s+(?:percentage|percent|fraction)|what\s+do\s+(?:i|we)\s+(?:owe|pay)|(?:in\s+)?total\?)",
     re.IGNORECASE,
@@ -124,11 +88,11 @@ _HOW_MUCH = re.compile(
 def wanted(text: str) -> str | None:
     """The tool that a request plainly wants, though how to calculate isn't plain: it asks how much, and says at least
     two numbers and no date."""
-    numbers = len(_numbers(text))
-    if not numbers or not _HOW_MUCH.search(text) or dates(text):
+    said = len(numbers(text))
+    if not said or not _HOW_MUCH.search(text) or dates(text):
         return None
     counted = sum(1 for word in re.findall(r"[a-z]+", text.lower()) if (_count(word) or 0) > 1)
-    return "calculator" if numbers + counted >= 2 else None
+    return "calculator" if said + counted >= 2 else None
 
 
 def calls_of(text: str) -> list[ToolCall]:
@@ -151,10 +115,6 @@ def _computes(expression: str) -> bool:
         return False
 
 
-def _numbers(text: str) -> list[Decimal]:
-    return [value for value, _, _ in amounts(text)]
-
-
 def _count(word: str | None) -> Decimal | None:
     """A whole number above 1, in digits or as a word."""
     if not word:
@@ -165,53 +125,25 @@ def _count(word: str | None) -> Decimal | None:
 
 def _conversions(text: str) -> list[str]:
     pairs = list(_PAIR.finditer(text))
-    if pairs and len(pairs) == len(_numbers(text)):
+    if pairs and len(pairs) == len(numbers(text)):
         return [f"{pair['number']} {pair['unit']} in {pair['target']}" for pair in pairs]
     found = quantities(text)
     targets = {match["unit"].lower(): match["unit"] for match in _TARGET.finditer(text)}
-    spoken = [number for number in _numbers(text) if number != 100]
+    spoken = [number for number in numbers(text) if number != 100]
     if len(found) != 1 or len(targets) != 1 or len(spoken) > 1 or dates(text):
         return []
     (quantity,), (target,) = found, targets.values()
     return [] if quantity.unit.lower() == target.lower() else [f"{quantity.number} {quantity.unit} in {target}"]
 
 
-def _percentages(text: str) -> list[str]:
-    percents = [match["number"] for match in _PERCENT.finditer(text)]
-    plain = _numbers(_PERCENT.sub(" ", text))
-    if len(percents) != 1 or len(plain) != 1 or durations(text) or dates(text):
-        return []
-    (percent,), (amount,) = percents, plain
-    if _BACKWARDS.search(text) or (_INCOME.search(text) and not _GROWS.search(text)):
-        return []
-    part, off, on = _PART.search(text), _OFF.search(text), _ON.search(text)
-    if off and not on:
-        return [f"{percent}% of {amount}" if part else f"{amount} - {percent}%"]
-    if on and not off:
-        if _GROWS.search(text) and not part and not _WHOLE.search(text):
-            return []
-        whole = not part and (_WHOLE.search(text) or re.search(r"\b(?:plus|add)\b", text, re.IGNORECASE))
-        return [f"{amount} + {percent}%" if whole else f"{percent}% of {amount}"]
-    return []
-
-
-def _change(text: str) -> list[str]:
-    found = _CHANGE.search(text)
-    asked = re.search(r"\bper\s?cent(?:age)?s?\b|%", text, re.IGNORECASE)
-    if found is None or not asked or _PERCENT.search(text) or len(_numbers(text)) != 2 or not _CHANGES.search(text):
-        return []
-    old, new = found["old"].replace(",", ""), found["new"].replace(",", "")
-    return [f"({new} - {old}) / {old} in %"]
-
-
 def _share(text: str) -> list[str]:
     """A sum divided among people, once for each number of people that is said."""
-    if not _SHARED.search(text) or _PERCENT.search(text) or quantities(text) or durations(text):
+    if not _SHARED.search(text) or PERCENT.search(text) or quantities(text) or durations(text):
         return []
     if _TOLD_EACH.search(text) or _NOT_ALL.search(text):
         return []
     groups = [count for match in _PEOPLE.finditer(text) if (count := _count(match["a"] or match["b"])) is not None]
-    rest = [number for number in _numbers(text) if number not in groups]
+    rest = [number for number in numbers(text) if number not in groups]
     if not groups or len(rest) != 1:
         return []
     return [f"{rest[0]} / {count}" for count in dict.fromkeys(groups)]
@@ -219,14 +151,13 @@ def _share(text: str) -> list[str]:
 
 def _by_the_piece(text: str) -> list[str]:
     found = _PIECES.search(text)
-    if found is None or _PERCENT.search(text) or re.match(r"\s*\w*\s*(?:each|apiece|per\b|a\s)", text[found.end() :]):
+    if found is None or PERCENT.search(text) or re.match(r"\s*\w*\s*(?:each|apiece|per\b|a\s)", text[found.end() :]):
         return []
     noun = re.escape(found["noun"].rstrip("s"))
     wanted = re.search(
         rf"(?<![\w.,])(?P<count>{NUMBER}|one|a|an)\s+{noun}(?:e?s)?\b", text[found.end() :], re.IGNORECASE
     )
-    numbers = len(_numbers(text))
-    if wanted is None or numbers != 2 + wanted["count"][0].isdigit():
+    if wanted is None or len(numbers(text)) != 2 + wanted["count"][0].isdigit():
         return []
     count = wanted["count"] if wanted["count"][0].isdigit() else "1"
     return [f"{found['price']} / {found['count']} * {count}"]
@@ -234,11 +165,11 @@ def _by_the_piece(text: str) -> list[str]:
 
 def _over_time(text: str) -> list[str]:
     rate = _EACH_PERIOD.search(text)
-    if rate is None or _PERCENT.search(text) or re.search(r"\b(?:half\s+an?|quarter)\b", text, re.IGNORECASE):
+    if rate is None or PERCENT.search(text) or re.search(r"\b(?:half\s+an?|quarter)\b", text, re.IGNORECASE):
         return []
     rest = text[: rate.start()] + " , " + text[rate.end() :]
     spans = [match for match in _SPAN.finditer(rest) if match["count"].isdigit() or _is_number(match["count"])]
-    if len(spans) != 1 or len(_numbers(text)) != 1 + spans[0]["count"].isdigit():
+    if len(spans) != 1 or len(numbers(text)) != 1 + spans[0]["count"].isdigit():
         return []
     (span,) = spans
     word = span["count"].lower()
@@ -257,7 +188,7 @@ def _is_number(word: str) -> bool:
 
 def _area(text: str) -> list[str]:
     found = _SIDES.search(text)
-    if found is None or not _AREA.search(text) or len(_numbers(text)) != 2:
+    if found is None or not _AREA.search(text) or len(numbers(text)) != 2:
         return []
     told = re.finditer(rf"(?<![\w°]){UNITS}(?![\w°/])", text[found.start() :], re.IGNORECASE)
     squares = re.finditer(rf"\bsquare\s+({UNITS})(?!\w)", text, re.IGNORECASE)
@@ -277,7 +208,7 @@ def _repeated(text: str) -> list[str]:
     found = _REPEATED.search(text)
     asked = re.search(rf"\bhow\s+many\s+(?P<unit>{UNITS})(?![\w°/])", text, re.IGNORECASE)
     count = _count(found["count"]) if found else None
-    if found is None or asked is None or count is None or len(_numbers(text)) != 1 + found["count"][0].isdigit():
+    if found is None or asked is None or count is None or len(numbers(text)) != 1 + found["count"][0].isdigit():
         return []
     return [f"{count} * {found['size']} {found['unit']} in {asked['unit']}"]
 
@@ -292,7 +223,7 @@ def _consumption(text: str) -> list[str]:
     found = quantities(rest)
     far = [one for one in found if re.match(r"km|kilo|mile", one.unit, re.IGNORECASE)]
     used = [one for one in found if re.match(r"l|gal", one.unit, re.IGNORECASE)]
-    if len(far) != 1 or len(used) != 1 or len(_numbers(rest)) != 2 or len(found) != 2:
+    if len(far) != 1 or len(used) != 1 or len(numbers(rest)) != 2 or len(found) != 2:
         return []
     wanted = re.search(r"\b(?:how\s+many|what)\s+(\w)", text[: asked.start()], re.IGNORECASE)
     if far[0].unit[0].lower() != asked["unit"][0].lower() or (
@@ -302,16 +233,6 @@ def _consumption(text: str) -> list[str]:
     return [f"{used[0].number} / {far[0].number} * 100"]
 
 
-def _out_of(text: str) -> list[str]:
-    found = _OUT_OF.search(text)
-    asked = re.search(r"\b(?:per\s?cent|percentage)\b|%", text, re.IGNORECASE)
-    if found is None or not asked or _PERCENT.search(text) or len(_numbers(text)) != 2:
-        return []
-    if _COMPLEMENT.search(text) or len({side[0].lower() for side in _SIDE.finditer(text)}) > 1:
-        return []
-    return [f"{found['part']} / {found['whole']} in %"]
-
-
 FORMS: tuple[Callable[[str], list[str]], ...] = (
-    _consumption, _repeated, _conversions, _percentages, _change, _out_of, _share, _by_the_piece, _over_time, _area,
+    _consumption, _repeated, _conversions, on_or_off, changes, share_of_whole, _share, _by_the_piece, _over_time, _area,
 )  # fmt: skip
