@@ -234,6 +234,7 @@ def test_any_words_make_calls_that_the_tools_have(said: list[str]) -> None:
         ("delete plan.txt", None),
         ("When does the film end?", None),
         ("Sing me a song and then work out 12 * 7", "calculator"),
+        ("Sing me a song, and 1200 divided by 16? oh and the weekday of june 1 2026", None),
     ],
 )
 def test_the_tool_may_be_plain_where_its_arguments_are_not(request_text: str, tool: str | None) -> None:

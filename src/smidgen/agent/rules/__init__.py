@@ -55,11 +55,12 @@ def speaks_for(request: str, tools: Sequence[ToolSpec]) -> str | None:
         return None
     for clause in [*clauses.strong(text), *clauses.weak(text)]:
         shorn = clauses.bare(clause)
-        sum_of = "calculator" if plain.arithmetic(shorn) else None
-        wanted = files.wanted(shorn) or dates.wanted(shorn, text) or sum_of
+        wanted = files.wanted(shorn) or dates.wanted(shorn, text)
         if wanted in offered:
             return wanted
-    wanted = problems.wanted(text)
+    parts = [clauses.bare(clause) for clause in (*clauses.strong(text), *clauses.weak(text))]
+    has_sum = any(plain.arithmetic(part) for part in parts) and not any(dates.calls_of(part, ()) for part in parts)
+    wanted = problems.wanted(text) or ("calculator" if has_sum else None)
     return wanted if wanted in offered else None
 
 
