@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 
 from smidgen.agent import AgentSettings, prompts, relevance, route, rules, several
 from smidgen.agent.asking import Asking
-from smidgen.agent.plan import Choice
 from smidgen.agent.relevance import Relevance, Stretch
 from smidgen.agent.route import Likelihoods
+from smidgen.agent.state import Choice
 from smidgen.dialects import Dialect
 from smidgen.engine import Engine
 from smidgen.errors import DeadlineExceeded, SmidgenError

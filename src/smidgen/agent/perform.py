@@ -19,24 +19,18 @@ from smidgen.agent.journal import Journal
 from smidgen.agent.plan import (
     AnyAction,
     Ask,
-    Attempt,
     CallTool,
-    Choice,
     Continue,
     Escalate,
     Finish,
     Generate,
     Retry,
     Route,
-    State,
-    Verdict,
     Verify,
     WriteCall,
-    after_attempt,
-    after_escalation,
-    after_retry,
     needs_model,
 )
+from smidgen.agent.state import Attempt, Choice, State, Verdict, after_attempt, after_escalation, after_retry
 from smidgen.agent.writing import Writer, sources
 from smidgen.errors import DeadlineExceeded, InvalidRequest
 from smidgen.events import (

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from smidgen.agent.plan import Attempt
+from smidgen.agent.state import Attempt
 from smidgen.dialects import Dialect
 from smidgen.messages import JsonSchema, Message, ToolSpec
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 from smidgen.agent.conformity import schema_problems
 from smidgen.agent.ground import properties_of, required_of
 from smidgen.agent.numbers import known_numbers, readings, written
-from smidgen.agent.plan import Attempt, Verdict
 from smidgen.agent.route import evidence, examples_of
 from smidgen.agent.settle import is_reading, is_said
+from smidgen.agent.state import Attempt, Verdict
 from smidgen.agent.words import holds, spaced, stems
 from smidgen.messages import ToolCall, ToolSpec
 from smidgen.tools import Effect

@@ -13,7 +13,8 @@ from smidgen.agent.asking import Asking
 from smidgen.agent.choosing import Chooser, separator, written_calls
 from smidgen.agent.context import Fitted, fit
 from smidgen.agent.journal import Journal
-from smidgen.agent.plan import Attempt, Choice, Continue, State, WriteCall, after_acceptance, after_retry
+from smidgen.agent.plan import Continue, WriteCall
+from smidgen.agent.state import Attempt, Choice, State, after_acceptance, after_retry
 from smidgen.errors import InvalidRequest
 from smidgen.events import AgentEvent, Generated, Notice, Resumed, Routed
 from smidgen.messages import GenerateRequest, Message, Prompt, Segment, ToolCall, ToolSpec

@@ -7,25 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.agent import Strategy
-from smidgen.agent.plan import (
-    Ask,
-    Attempt,
-    CallTool,
-    Choice,
-    Escalate,
-    Finish,
-    Generate,
-    Retry,
-    Route,
-    State,
-    Verdict,
-    Verify,
-    WriteCall,
-    after_attempt,
-    after_escalation,
-    after_retry,
-    plan,
-)
+from smidgen.agent.plan import Ask, CallTool, Escalate, Finish, Generate, Retry, Route, Verify, WriteCall, plan
+from smidgen.agent.state import Attempt, Choice, State, Verdict, after_attempt, after_escalation, after_retry
 from smidgen.messages import ToolCall
 from smidgen.tools import Fault
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.agent.conformity import schema_problems
-from smidgen.agent.plan import Attempt
+from smidgen.agent.state import Attempt
 from smidgen.agent.verify import check_call, is_looping, missing_from_answer
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools.builtin import builtin_tools

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from smidgen.agent.plan import Choice
 from smidgen.agent.rules import clauses, dates, files, plain, problems, spans
 from smidgen.agent.rules.languages import in_english
 from smidgen.agent.rules.plain import MAX_REQUEST
 from smidgen.agent.rules.spelling import corrected
+from smidgen.agent.state import Choice
 from smidgen.messages import ToolCall, ToolSpec
 
 MAX_CALLS = 8
