@@ -123,7 +123,7 @@ def _spoken_for(name: str, value: Any, spec: ToolSpec, request: str) -> bool:
     if is_said(value, request) or is_reading(value, name, schema, request):
         return True
     if value == default:
-        return False
+        return True  # as if it were left out
     words = stems(request)
     about = stems(name) - stems(spec.name)
     if isinstance(value, bool) or not choices_of(schema):

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from smidgen.agent.conformity import schema_problems
-from smidgen.agent.ground import properties_of, required_of
+from smidgen.agent.ground import default_of, properties_of, required_of
 from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.route import evidence, examples_of
 from smidgen.agent.settle import is_reading, is_said
@@ -97,7 +97,7 @@ def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
     said_dates = set(_ISO_DATE.findall(text))
     for name, value in call.arguments.items():
         schema = properties.get(name, {})
-        if value == schema.get("default", ...) or value in cast(list[Any], schema.get("enum", [])):
+        if value == default_of(schema) or value in cast(list[Any], schema.get("enum", [])):
             continue
         if is_reading(value, name, schema, text):
             continue

@@ -163,6 +163,15 @@ def test_a_number_said_once_is_not_used_for_two_arguments() -> None:
     assert settle.without_inventions(call, tool, "a boat for 3 hours, deposit 3")[1] == ()
 
 
+def test_a_default_may_be_passed_though_nobody_said_it() -> None:
+    seats = {"type": "integer", "description": "Seats. Default is 2."}
+    tool = spec(["hours"], hours=NUMBER, seats=seats, deposit={"type": "number", "default": 9.5})
+    call = ToolCall(name="rent_boat", arguments={"hours": 3, "seats": 2, "deposit": 9.5})
+    assert settle.without_inventions(call, tool, "a boat for 3 hours") == (call, ())
+    call = ToolCall(name="rent_boat", arguments={"hours": 3, "seats": 4, "deposit": 8})
+    assert settle.without_inventions(call, tool, "a boat for 3 hours")[1] == ("seats", "deposit")
+
+
 def test_what_the_request_speaks_of_is_required() -> None:
     tool = spec([], unit={"type": "string", "description": "default is cm"}, crew=FLAG, sails=FLAG)
     assert ground.mentioned(tool, "a boat of 12 feet with a crew") == {"unit": ["feet"], "crew": [True]}

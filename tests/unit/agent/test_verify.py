@@ -239,3 +239,12 @@ def test_what_a_tool_changes_may_be_a_number_in_any_notation(amount: float, said
     pay = ToolSpec(name="send_money", description="Send money.", parameters=parameters)
     assert check_call(ToolCall(name="send_money", arguments={"amount": amount}), pay, "write", [said], said).ok
     assert not check_call(ToolCall(name="send_money", arguments={"amount": 7}), pay, "write", [said], said).ok
+
+
+def test_a_default_that_only_the_description_tells_is_grounded() -> None:
+    gravity = {"type": "number", "description": "Acceleration in m/s^2. Default is 9.81."}
+    parameters = {"type": "object", "properties": {"height": {"type": "number"}, "gravity": gravity}}
+    fall = ToolSpec(name="speed_of_fall", description="Speed of a falling body.", parameters=parameters)
+    for value, fine in ((9.81, True), (1.62, False)):
+        call = ToolCall(name="speed_of_fall", arguments={"height": 45.0, "gravity": value})
+        assert check_call(call, fall, "read", ["How fast after a fall of 45 m?"]).ok is fine
