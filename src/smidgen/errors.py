@@ -217,6 +217,12 @@ class ToolFailed(SmidgenError):
     code, fault = "tool_failed", "caller"
 
 
+class SandboxUnavailable(ToolFailed):
+    """Nothing on this computer contains a program safely, or what does didn't come up: so nothing was run."""
+
+    code, fault = "sandbox_unavailable", "system"
+
+
 class ApprovalDenied(ToolFailed):
     code = "approval_denied"
 

@@ -66,7 +66,7 @@ async def examine(arguments: argparse.Namespace, config: Config) -> int:
     add(program(), configuration(), machine(hardware))
     native = native_library()
     add(library(native), graphics(native, hardware, config))
-    add(models_here(config))
+    add(await sandbox(), models_here(config))
     add(await answer(config))
     failed = [check for check in checks if check.status == "failed"]
     if arguments.json:
@@ -138,6 +138,28 @@ def graphics(told: NativeLibrary, hardware: Hardware, config: Config) -> Check:
             "-DGGML_VULKAN=ON (others).",
         )
     return Check(name="GPU", status="ok", detail="none found; the CPU does the work")
+
+
+async def sandbox() -> Check:
+    """What holds programs that a model asks for; tried just now."""
+    from smidgen.tools.sandbox.probe import choose
+
+    choice = await choose()
+    weaker = [f"{one.tier} can't be used: {one.problem}" for one in choice.probed if one.problem]
+    if choice.sandbox is None:
+        return Check(
+            name="sandbox",
+            status="note",
+            detail="; ".join(weaker) or f"there is none for {platform.system()}",
+            hint="Tools that run programs refuse. docs/sandbox.md says what they need.",
+        )
+    held = len(choice.probed[-1].held)
+    return Check(
+        name="sandbox",
+        status="note" if weaker else "ok",
+        detail=f"{choice.sandbox.tier}, held in {held} of {held} attempts to get out",
+        hint="; ".join(weaker),
+    )
 
 
 def models_here(config: Config) -> Check:

