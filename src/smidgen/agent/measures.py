@@ -53,6 +53,8 @@ def converted(said: Said, text: str, about: str) -> tuple[Decimal, ...] | None:
 
 
 def _unit(text: str, said: Said) -> str | None:
+    if said.unit:
+        return None if said.unit.lower() in _NO_UNIT else said.unit
     if _METRES.search(text, said.start, said.end):
         return "m"  # taken for millions as well
     found = _UNIT.match(text, said.end)

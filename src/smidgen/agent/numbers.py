@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 
-import msgspec
+from smidgen.agent.compounds import Said, joined
 
 _WRITTEN = re.compile(
-    r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?![\w])|\s?[x×*]\s?10\s?\^\s?[-−]?\d{1,3}(?![\w]))?|(?<![\d\w])\.\d+)"
+    r"(?P<comma>(?:\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)|(?<![\d,.])\d+,\d{1,2}(?=\s?(?:[%€]|(?:[ckm]?m|k?g|[mc]?l|k?wh|euros?)\b))))"
+    r"|(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?![\w])|\s?[x×*]\s?10\s?\^\s?[-−]?\d{1,3}(?![\w]))?|(?<![\d\w])\.\d+)"
 )
 _SIGN = re.compile(r"(?:(?<![\w)\d])[-−]\s?|\b(?:minus|negative)\s+)$", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*(?:%|per\s?cent\b|percent\b|percentage\b)", re.IGNORECASE)
@@ -56,18 +57,10 @@ _SHORT = 16
 """Characters before a number that are looked at."""
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of a text: its readings, the likeliest first, and where it stands."""
-
-    readings: tuple[Decimal, ...]
-    start: int
-    end: int
-
-
 def said_numbers(text: str) -> tuple[Said, ...]:
     """Numbers in digits and in words, in the order in which they stand; what is at rest has 0. Never raises."""
     rest = (Said(readings=(Decimal(0),), start=match.start(), end=match.end()) for match in _REST.finditer(text))
-    found = [*_in_digits(text), *_in_words(text), *rest]
+    found = joined(text, [*_in_digits(text), *_in_words(text), *rest])
     return tuple(sorted(found, key=lambda said: said.start))
 
 
@@ -92,7 +85,7 @@ def written(text: str) -> Iterator[Decimal]:
     """Numbers in digits as they stand, without their signs, percents and scales. Never raises."""
     for match in _WRITTEN.finditer(text):
         with suppress(ArithmeticError):
-            yield _plain(_decimal(match["number"]))
+            yield _plain(_decimal(_digits(match)))
 
 
 def known_numbers(text: str) -> set[Decimal]:
@@ -137,7 +130,7 @@ def _in_digits(text: str) -> Iterator[Said]:
 
 def _read(text: str, match: re.Match[str]) -> Said:
     """Raises ArithmeticError for a number beyond all bounds."""
-    number = _decimal(match["number"])
+    number = _decimal(_digits(match))
     end = match.end()
     found = [number]
     if percent := _PERCENT.match(text, end):
@@ -161,6 +154,11 @@ def _read(text: str, match: re.Match[str]) -> Said:
     if _SIGN.search(_before(text, match.start())):
         found = [-reading for reading in found] + found
     return Said(readings=tuple(dict.fromkeys(map(_plain, found))), start=match.start(), end=end)
+
+
+def _digits(match: re.Match[str]) -> str:
+    """With a point for the decimal comma that much of the world writes."""
+    return match["number"] or match["comma"].replace(".", "").replace(",", ".")
 
 
 def _decimal(written: str) -> Decimal:

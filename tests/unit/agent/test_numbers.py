@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smidgen.agent.measures import converted
 from smidgen.agent.numbers import has_number, known_numbers, readings, said_numbers, written
 
 
@@ -95,3 +96,51 @@ def test_any_text_is_read(text: str) -> None:
     has_number(text), known_numbers(text), list(written(text))
     for said in said_numbers(text):
         assert said.readings and 0 <= said.start < said.end <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "unit"),
+    [
+        ("an hour and a half", 1.5, "hour"),
+        ("a pound and a half of rice", 1.5, "pound"),
+        ("one hour and a half", 1.5, "hour"),
+        ("two and a half hours", 2.5, ""),
+        ("2 hours and a half", 2.5, "hours"),
+        ("one and a quarter cups", 1.25, ""),
+        ("half an hour", 0.5, "hour"),
+        ("three quarters of an hour", 0.75, "hour"),
+        ("a quarter of a mile", 0.25, "mile"),
+        ("she is 1m80 tall", 1.8, "m"),
+        ("1.000,50 euros", 1000.5, ""),
+        ("1.234.567,8", 1234567.8, ""),
+        ("1,5 km", 1.5, ""),
+        ("12,5%", 12.5, ""),
+    ],
+)
+def test_amounts_said_in_pieces_are_one_number(text: str, number: float, unit: str) -> None:
+    (said,) = said_numbers(text)
+    assert (float(said.readings[0]), said.unit) == (number, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("the points 1,5 and 2,7", [1, 5, 2, 7]),
+        ("a car and a half dozen eggs", [6]),
+        ("between a friend and a half of the others", [0.5]),
+        ("the last three quarters", [3]),
+        ("100m and 200m", [100, 200]),
+        ("5 m 30 cm", [5, 30]),
+        ("5m30s", [5, 30]),
+        ("1,000 km", [1000]),
+    ],
+)
+def test_what_only_looks_like_one_amount_stays_apart(text: str, numbers: list[float]) -> None:
+    assert [float(said.readings[0]) for said in said_numbers(text)] == numbers
+
+
+def test_a_unit_within_an_amount_is_converted() -> None:
+    minutes = "The duration in minutes"
+    text = "set a timer for an hour and a half"
+    assert converted(said_numbers(text)[0], text, minutes) == (90,)
+    assert converted(said_numbers("for two and a half hours")[0], "for two and a half hours", minutes) == (150,)
