@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.faults.test_sandbox.conftest import Run, left
 
@@ -112,22 +113,97 @@ from smidgen.tools.sandbox import Job
 from smidgen.tools.sandbox.probe import candidates
 box = next(box for box in candidates() if box.tier == {sandbox.tier!r})
 print("on", flush=True)
-asyncio.run(box.run(Job(argv=("python3", "-c", "import time; time.sleep(600)", sys.argv[1]))))
+asyncio.run(box.run(Job(argv=("python3", "-c", "import os, time; os.fork(); time.sleep(600)", sys.argv[1]))))
 """
     with subprocess.Popen([sys.executable, "-c", source, marker], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
         time.sleep(1.0)
-        assert len(left(marker)) > 1
+        assert len(left(marker)) > 2
         parent.kill()
     assert not left(marker)
 
 
-async def test_descriptors_and_groups_are_given_back(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("after_ms", [0, 1, 2, 4, 8, 16, 32])
+async def test_a_job_that_is_cancelled_while_it_starts_never_runs_on(
+    sandbox: Sandbox, marker: str, after_ms: int, tmp_path: Path
+) -> None:
+    source = "import time; open('ran', 'w'); time.sleep(600)"
+    argv = ("python3", "-c", source, marker)
+    job = asyncio.ensure_future(sandbox.run(Job(argv=argv, workspace=tmp_path, writable=True)))
+    await asyncio.sleep(after_ms / 1000)
+    job.cancel()
+    begun = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert time.monotonic() - begun < 5
+    assert not left(marker)
+
+
+async def test_a_second_cancellation_changes_nothing(python: Run, marker: str) -> None:
+    job = asyncio.ensure_future(python("import time; time.sleep(600)", marker))
+    await asyncio.sleep(0.3)
+    for _ in range(3):
+        job.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert not left(marker)
+
+
+@pytest.mark.parametrize("code", [1, 100, 150, 255])
+async def test_a_status_is_the_program_s_own(python: Run, code: int) -> None:
+    finished = await python(f"raise SystemExit({code})")
+    assert (finished.status, finished.stopped) == (code, "")
+
+
+async def test_a_signal_is_told(python: Run) -> None:
+    finished = await python("import os; os.abort()")
+    assert finished.status == -signal.SIGABRT
+
+
+async def test_many_threads_are_too_many(python: Run, marker: str) -> None:
+    source = "import threading, time\nfor _ in range(200): threading.Thread(target=time.sleep, args=(60,)).start()"
+    finished = await python(source, marker, limits=Limits(wall_s=3, processes=32, memory=16 * 1024 * MIB))
+    assert not finished.ok
+    assert "can't start new thread" in finished.errors or finished.stopped == "processes"
+
+
+async def test_a_scratch_folder_is_removed_whatever_is_in_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o500)
+    source = f"""
+import os
+top = os.environ["TMPDIR"]
+os.chdir(top)
+os.mkdir("links", 0o700)
+os.symlink({str(victim)!r}, "links/out")
+os.mkdir("closed", 0o700)
+open("closed/x", "w").close()
+os.umask(0)
+os.mkdir("locked", 0)
+for _ in range(1500):
+    os.mkdir("d")
+    os.chdir("d")
+print(top)
+"""
+    finished = await sandbox.run(Job(argv=("python3", "-c", source)))
+    assert finished.ok, finished
+    assert sandbox.tier == "bubblewrap" or not Path(finished.output.strip()).exists()
+    assert victim.stat().st_mode & 0o777 == 0o500
+
+
+async def test_descriptors_and_groups_are_given_back(sandbox: Sandbox, tmp_path: Path) -> None:
     await sandbox.run(Job(argv=("true",)))
     before = _descriptors()
     for _ in range(20):
         await sandbox.run(Job(argv=("true",)))
+    broken = Sandbox(
+        sandbox.tier, lambda job: sandbox._prepare(msgspec.structs.replace(job, workspace=tmp_path / "no"))
+    )
+    for _ in range(5):
+        with pytest.raises(FileNotFoundError):
+            await broken.run(Job(argv=("true",)))
     assert _descriptors() <= before + 1
     assert not [folder for parent in parents() for folder in parent.glob(f"smidgen-{os.getpid()}-*")]
 

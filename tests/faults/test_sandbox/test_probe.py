@@ -18,6 +18,7 @@ class Bare:
     """Holds nothing."""
 
     tier: Tier = "bubblewrap"
+    root = handle = 0
 
     def __init__(self, job: Job) -> None:
         self.argv: Sequence[str] = job.argv
@@ -25,8 +26,11 @@ class Bare:
         self.folder = str(job.workspace)
         self.descriptors: Sequence[int] = ()
 
-    def started(self, pid: int) -> int:
-        return 0
+    def started(self, pid: int) -> None:
+        pass
+
+    def status(self, code: int) -> int:
+        return code
 
     def close(self) -> None:
         pass

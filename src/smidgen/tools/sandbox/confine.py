@@ -93,10 +93,40 @@ def confine_calls(code: bytes) -> None:
     checked(libc.prctl(SET_SECCOMP, FILTER_MODE, ctypes.byref(described), 0, 0), "seccomp")
 
 
+def watch(orders_pipe: int) -> None:
+    """A second process, not held, in the job's group: when whoever gave the orders is gone, or has done with it, the
+    whole group ends. The job can neither see nor signal it."""
+    if os.fork() != 0:
+        return
+    try:
+        for handle in range(3):
+            os.close(handle)
+        while os.read(orders_pipe, 1):
+            pass
+    finally:
+        os.killpg(0, 9)
+
+
+def orders_from(pipe: int) -> dict[str, Any]:
+    size = int.from_bytes(whole(pipe, 8), "little")
+    return marshal.loads(whole(pipe, size))
+
+
+def whole(pipe: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = os.read(pipe, size - len(data))
+        if not piece:
+            sys.exit("the orders ended early")
+        data += piece
+    return data
+
+
 def main() -> None:
-    handle = int(sys.argv[1])
-    with os.fdopen(handle, "rb") as source:
-        orders = marshal.loads(source.read())
+    pipe = int(sys.argv[1])
+    orders = orders_from(pipe)
+    watch(pipe)
+    os.close(pipe)
     for kind, most in orders["limits"].items():
         hard = resource.getrlimit(int(kind))[1]
         # The signal for too much processor time can be caught; a second later comes the one that can't.
@@ -110,7 +140,7 @@ def main() -> None:
     confine_files(orders)
     confine_calls(bytes.fromhex(orders["filter"]))
     try:
-        os.execvp(orders["argv"][0], orders["argv"])
+        os.execvpe(orders["argv"][0], orders["argv"], orders["variables"])
     except OSError as error:
         sys.stderr.write(f"{orders['argv'][0]}: {error.strerror}\n")
         sys.exit(127)

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -26,6 +27,7 @@ class Group:
         if os.geteuid() != 0:
             return
         for parent in parents():
+            _sweep(parent)
             folder = parent / f"smidgen-{os.getpid()}-{next(_NUMBERS)}"
             try:
                 folder.mkdir()
@@ -54,6 +56,17 @@ class Group:
                     return
                 time.sleep(0.001)
         self._folder = None
+
+
+@cache
+def _sweep(parent: Path) -> None:
+    """Removes, once, what processes that were killed had to leave; one that is in use can't be removed."""
+    with suppress(OSError):
+        for folder in parent.glob("smidgen-*-*"):
+            number = folder.name.split("-")[1]
+            if number.isdigit() and not Path("/proc", number).exists():
+                with suppress(OSError):
+                    folder.rmdir()
 
 
 def parents() -> Iterator[Path]:

@@ -14,11 +14,10 @@ import resource
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
-from smidgen.tools.sandbox import Job, Tier, places, seccomp
+from smidgen.tools.sandbox import Job, Tier, places, scratch, seccomp
 from smidgen.tools.sandbox.groups import Group
 from smidgen.tools.sandbox.launch import Descriptors
 from smidgen.tools.sandbox.limits import kernel_limits
@@ -26,6 +25,8 @@ from smidgen.tools.sandbox.limits import kernel_limits
 _CREATE_RULESET, _VERSION = 444, 1
 SIGNALS_FROM, TRUNCATION_FROM = 6, 3
 """Landlock's ABI that keeps signals within, and that looks at truncation."""
+WATCHMEN = 1
+"""Processes beside the job's own: the one that ends it when we are gone."""
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -44,40 +45,45 @@ class Landlock:
     """A `Launch`."""
 
     tier: Tier = "landlock"
+    root = handle = 0
 
     def __init__(self, job: Job) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="smidgen-", ignore_cleanup_errors=True)
-        scratch = str(Path(self._scratch.name).resolve())
+        scratch.sweep()
+        self._scratch = tempfile.mkdtemp(prefix=f"{scratch.PREFIX}{os.getpid()}-")
         self._handles = Descriptors()
-        self._group = Group(job.limits.processes)
+        self._group = Group(job.limits.processes + WATCHMEN)
         try:
-            workspace = scratch if job.workspace is None else str(job.workspace.resolve(strict=True))
-            self._orders = marshal.dumps(_orders(job, workspace, scratch))
+            own = str(Path(self._scratch).resolve())
+            workspace = own if job.workspace is None else str(job.workspace.resolve(strict=True))
+            self._orders = marshal.dumps(_orders(job, workspace, own))
+            reads, self._tells = self._handles.pipe()
         except BaseException:
             self.close()
             raise
-        reads, self._tells = self._handles.pipe()
         self.argv: Sequence[str] = (sys.executable, "-I", "-S", str(Path(__file__).with_name("confine.py")), str(reads))
-        self.variables: Mapping[str, str] = places.variables(scratch, job.variables)
+        # The job's own come with its orders: before it is held, they could load anything.
+        self.variables: Mapping[str, str] = {"LANG": "C.UTF-8"}
         self.folder = workspace
         self.descriptors: Sequence[int] = (reads,)
 
-    def started(self, pid: int) -> int:
+    def started(self, pid: int) -> None:
         self._handles.close(*self.descriptors)
         self._group.take(pid)
-        rest = memoryview(self._orders)
+        rest = memoryview(len(self._orders).to_bytes(8, "little") + self._orders)
         while rest:
             rest = rest[os.write(self._tells, rest) :]
-        self._handles.close()
-        return 0
+        # It stays open: once it is closed, by our death too, the watchman inside ends the job.
+
+    def status(self, code: int) -> int:
+        return code
 
     def close(self) -> None:
         self._handles.close()
         self._group.close()
-        self._scratch.cleanup()
+        scratch.remove(self._scratch)
 
 
-def _orders(job: Job, workspace: str, scratch: str) -> dict[str, object]:
+def _orders(job: Job, workspace: str, own: str) -> dict[str, object]:
     """What confine.py reads."""
     version = abi()
     refused = [*seccomp.ALWAYS, *seccomp.WITHOUT_NAMESPACES]
@@ -85,23 +91,25 @@ def _orders(job: Job, workspace: str, scratch: str) -> dict[str, object]:
     refused += seccomp.TRUNCATION if version < TRUNCATION_FROM else ()
     readable = [*places.SYSTEM, *places.SETTINGS, *map(str, places.interpreter())]
     limits = kernel_limits(job.limits)
-    limits[resource.RLIMIT_NPROC] += _processes_of_this_user()
+    limits[resource.RLIMIT_NPROC] += WATCHMEN + _processes_of_this_user()
     return {
         "argv": list(job.argv),
         "abi": version,
         "read": [place for place in [*readable, workspace] if os.path.exists(place)],  # noqa: PTH110
-        "write": [scratch, *([workspace] if job.writable else [])],
+        "write": [own, *([workspace] if job.writable else [])],
         "devices": list(_DEVICES),
         "limits": limits,
+        "variables": places.variables(own, job.variables),
         "filter": seccomp.program(platform.machine(), refused).hex(),
     }
 
 
 def _processes_of_this_user() -> int:
     """Threads, which is what the kernel counts: without a namespace of its own the job's are counted among them."""
-    mine = os.getuid()
-    total = 0
-    for process in psutil.process_iter(["uids", "num_threads"]):
-        uids = process.info["uids"]
-        total += (process.info["num_threads"] or 0) if uids and uids.real == mine else 0
+    mine, total = os.getuid(), 0
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.name.isdigit() and entry.stat().st_uid == mine:
+                    total += os.stat(f"/proc/{entry.name}/task").st_nlink - 2  # noqa: PTH116
     return total

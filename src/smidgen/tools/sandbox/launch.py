@@ -11,20 +11,29 @@ from smidgen.tools.sandbox import Tier
 
 class Launch(Protocol):
     """One start. `close` it in any case. descriptors: those that the command inherits beside the three. folder: where
-    it is started."""
+    it is started. root, handle: the process with whose end the kernel ends all others, and a pidfd of it; 0 if there is
+    none such, and before `started` has returned."""
 
     tier: Tier
     argv: Sequence[str]
     variables: Mapping[str, str]
     folder: str
     descriptors: Sequence[int]
+    root: int
+    handle: int
 
-    def started(self, pid: int) -> int:
-        """Called once the command runs; may wait for it. Returns the process with whose end all others end, 0 if there
-        is none such. Raises OSError if the sandbox didn't come up."""
+    def started(self, pid: int) -> None:
+        """Called once the command runs; may wait for it, so in a thread. Raises OSError if the sandbox didn't come
+        up."""
         ...
 
-    def close(self) -> None: ...
+    def status(self, code: int) -> int:
+        """Of the job, from the exit code of the command."""
+        ...
+
+    def close(self) -> None:
+        """May wait a moment, so in a thread."""
+        ...
 
 
 class Descriptors:

@@ -17,17 +17,31 @@ SETTINGS = (
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
+def home() -> Path | None:
+    """None for a user without one."""
+    try:
+        return Path.home().resolve()
+    except (RuntimeError, OSError):
+        return None
+
+
 def interpreter() -> tuple[Path, ...]:
     """Where this Python and its packages are, if they are outside of the system's folders. A folder that holds the home
     folder is never given away."""
-    home = Path.home()
+    own = home()
     found: list[Path] = []
     for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
-        folder = Path(prefix)
+        folder = Path(prefix).resolve()
         inside = any(folder.is_relative_to(system) for system in SYSTEM)
-        if not inside and folder != Path("/") and not home.is_relative_to(folder):
+        if not inside and folder != Path("/") and not (own is not None and own.is_relative_to(folder)):
             found.append(folder)
     return tuple(found)
+
+
+def own_code() -> tuple[Path, ...]:
+    """Folders whose files smidgen runs itself, unheld."""
+    package = Path(__file__).resolve().parents[2]
+    return (package, *(Path(prefix).resolve() for prefix in (sys.base_prefix, sys.prefix)))
 
 
 def variables(scratch: str, more: Mapping[str, str]) -> dict[str, str]:

@@ -25,6 +25,14 @@ _BOTH: Mapping[str, tuple[int, int | None]] = {
     "swapon": (167, 224), "tgkill": (234, 131), "tkill": (200, 130), "truncate": (76, 45), "umount2": (166, 39),
     "unshare": (272, 97), "userfaultfd": (323, 282), "utime": (132, None), "utimensat": (280, 88),
     "utimes": (235, None),
+    "fanotify_init": (300, 262), "fchmod": (91, 52), "fchown": (93, 55), "file_setattr": (469, 469),
+    "fremovexattr": (199, 16), "fsetxattr": (190, 7), "inotify_add_watch": (254, 27), "ioctl": (16, 29),
+    "ioprio_set": (251, 30), "memfd_create": (319, 279), "memfd_secret": (447, 447), "mq_open": (240, 180),
+    "mq_unlink": (241, 181), "msgctl": (71, 187), "msgget": (68, 186), "msgrcv": (70, 188), "msgsnd": (69, 189),
+    "prlimit64": (302, 261), "removexattrat": (466, 466), "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "semctl": (66, 191),
+    "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192), "setpriority": (141, 140),
+    "setxattrat": (463, 463), "shmat": (30, 196), "shmctl": (31, 195), "shmget": (29, 194), "socketpair": (53, 199),
 }  # fmt: skip
 
 NUMBERS: Mapping[str, Mapping[str, int]] = {

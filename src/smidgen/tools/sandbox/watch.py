@@ -19,37 +19,38 @@ from smidgen.tools.sandbox import Limits, Stopped
 TICK_S = 0.01
 WEIGH_EVERY = 10
 """Ticks between two sums of their memory. They are counted at every tick: root's can double in a millisecond."""
+WATCHMEN = 1
+"""Of a session: the process that ends it when we are gone (landlock.py)."""
 _TRIES = 500
 
 
 class Processes:
-    """session: the command's process, which leads a session. root: the process with whose end the kernel ends all
-    others, the first of a namespace, 0 if there is none such; then none of them can leave the session."""
+    """session: the command's process, which leads a session. root, handle: see `Launch`; without them none of the
+    job's processes can leave the session."""
 
-    def __init__(self, session: int, root: int) -> None:
-        self._session, self._root = session, root
-        # Its number may be another's once it is dead.
-        self._handle = os.pidfd_open(root) if root else -1
+    def __init__(self, session: int, root: int = 0, handle: int = 0) -> None:
+        self._session, self._root, self._handle = session, root, handle
 
     async def stop_reason(self, limits: Limits) -> Stopped:
         """Returns once there are too many of them or they take too much; to be cancelled otherwise."""
         while True:
             for _ in range(WEIGH_EVERY):
                 await asyncio.sleep(TICK_S)
-                if self._count() > limits.processes:
+                if self._threads() > limits.processes:
                     return "processes"
             if self._memory() > limits.memory:
                 return "memory"
 
-    def _count(self) -> int:
+    def _threads(self) -> int:
+        """Of all of them, each process' first one included."""
         if not self._root:
-            return sum(_session(pid) == self._session for pid in psutil.pids())
+            return sum(_threads(Path("/proc", str(pid))) for pid in self._in_session()) - WATCHMEN
+        top = Path(f"/proc/{self._root}/root")
         try:
-            top = Path(f"/proc/{self._root}/root")
             if top.samefile("/"):
                 return 0  # its namespace isn't set up yet, and nothing runs in it
             with os.scandir(top / "proc") as entries:
-                return sum(entry.name.isdigit() for entry in entries)
+                return sum(_threads(top / "proc" / entry.name) for entry in entries if entry.name.isdigit())
         except OSError:
             return 0  # an ordinary user's: the kernel holds their number
 
@@ -57,25 +58,17 @@ class Processes:
         """Resident bytes, what they share counted for each."""
         total = 0
         with contextlib.suppress(psutil.Error):
-            if self._root:
-                alive = psutil.Process(self._root).children(recursive=True)
-            else:
-                alive = [psutil.Process(pid) for pid in psutil.pids() if _session(pid) == self._session]
-            for process in alive:
+            alive = psutil.Process(self._root).children(recursive=True) if self._root else []
+            for pid in [process.pid for process in alive] or self._in_session():
                 with contextlib.suppress(psutil.Error):
-                    total += process.memory_info().rss
+                    total += psutil.Process(pid).memory_info().rss
         return total
+
+    def _in_session(self) -> list[int]:
+        return [pid for pid in psutil.pids() if _session(pid) == self._session]
 
     async def end(self) -> None:
         """Kills all of them. Those that start others meanwhile are killed again until none is left."""
-        try:
-            await self._kill()
-        finally:
-            if self._handle >= 0:
-                os.close(self._handle)
-                self._handle = -1
-
-    async def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             if self._root:
                 # Among thousands of others it would wait for its turn to die, and they with it. Root may say so.
@@ -90,8 +83,15 @@ class Processes:
             if self._root:
                 return
             await asyncio.sleep(0)
-            if not any(_session(pid) == self._session and not _is_dead(pid) for pid in psutil.pids()):
+            if all(_is_dead(pid) for pid in self._in_session()):
                 return
+
+
+def _threads(process: Path) -> int:
+    try:
+        return max(0, (process / "task").stat().st_nlink - 2)
+    except OSError:
+        return 0
 
 
 def _session(pid: int) -> int:
