@@ -61,11 +61,14 @@ def marker() -> Iterator[str]:
 def left(marker: str) -> list[psutil.Process]:
     """Processes with this word on their command line, after a moment for the kernel to clear up."""
     until = time.monotonic() + 2
-    while found := [process for process in psutil.process_iter(["cmdline", "status"]) if _shows(process, marker)]:
-        if time.monotonic() > until:
-            break
+    while (found := running(marker)) and time.monotonic() < until:
         time.sleep(0.02)
     return found
+
+
+def running(marker: str) -> list[psutil.Process]:
+    """Processes with this word on their command line."""
+    return [process for process in psutil.process_iter(["cmdline", "status"]) if _shows(process, marker)]
 
 
 def _shows(process: psutil.Process, marker: str) -> bool:

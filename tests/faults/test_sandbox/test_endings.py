@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.faults.test_sandbox.conftest import Run, left
+from tests.faults.test_sandbox.conftest import Run, left, running
 
 from smidgen.tools.sandbox import MIB, Job, Limits
 from smidgen.tools.sandbox.box import Sandbox
@@ -98,8 +98,10 @@ async def test_input_that_nobody_reads_is_dropped(sandbox: Sandbox) -> None:
 
 async def test_a_job_that_is_cancelled_is_ended(python: Run, marker: str) -> None:
     job = asyncio.ensure_future(python("import time; time.sleep(600)", marker))
-    await asyncio.sleep(0.6)
-    assert left(marker)
+    for _ in range(100):
+        if running(marker):
+            break
+        await asyncio.sleep(0.05)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
@@ -118,8 +120,8 @@ asyncio.run(box.run(Job(argv=("python3", "-c", "import os, time; os.fork(); time
     with subprocess.Popen([sys.executable, "-c", source, marker], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        time.sleep(1.0)
-        assert len(left(marker)) > 2
+        while len(running(marker)) < 3:
+            time.sleep(0.05)
         parent.kill()
     assert not left(marker)
 
@@ -164,7 +166,7 @@ async def test_a_signal_is_told(python: Run) -> None:
 
 async def test_many_threads_are_too_many(python: Run, marker: str) -> None:
     source = "import threading, time\nfor _ in range(200): threading.Thread(target=time.sleep, args=(60,)).start()"
-    finished = await python(source, marker, limits=Limits(wall_s=3, processes=32, memory=16 * 1024 * MIB))
+    finished = await python(source, marker, limits=Limits(wall_s=1.5, processes=32, memory=16 * 1024 * MIB))
     assert not finished.ok
     assert "can't start new thread" in finished.errors or finished.stopped == "processes"
 
