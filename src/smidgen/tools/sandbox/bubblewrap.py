@@ -68,7 +68,8 @@ class Bubblewrap:
             self.close()
             raise
         self.argv: Sequence[str] = (bwrap, "--args", str(given[-1]), "--", *job.argv)
-        # It holds the pipe's other end as well: were that closed with us, the job would start, and without limits.
+        # It holds the pipe's other end as well, and the job after it, for which nobody reads there: were that closed
+        # with us, the job would start, and without limits.
         self.descriptors: Sequence[int] = (*given, self._starts)
         self.variables: Mapping[str, str] = {}
 

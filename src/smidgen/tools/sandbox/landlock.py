@@ -21,12 +21,11 @@ from smidgen.tools.sandbox import Job, Tier, places, scratch, seccomp
 from smidgen.tools.sandbox.groups import Group
 from smidgen.tools.sandbox.launch import Descriptors
 from smidgen.tools.sandbox.limits import kernel_limits
+from smidgen.tools.sandbox.watch import WATCHMEN
 
 _CREATE_RULESET, _VERSION = 444, 1
 SIGNALS_FROM, TRUNCATION_FROM = 6, 3
 """Landlock's ABI that keeps signals within, and that looks at truncation."""
-WATCHMEN = 1
-"""Processes beside the job's own: the one that ends it when we are gone."""
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 

@@ -20,7 +20,7 @@ TICK_S = 0.01
 WEIGH_EVERY = 10
 """Ticks between two sums of their memory. They are counted at every tick: root's can double in a millisecond."""
 WATCHMEN = 1
-"""Of a session: the process that ends it when we are gone (landlock.py)."""
+"""In a session, beside the job's own processes: the one that ends it when we are gone (confine.py)."""
 _TRIES = 500
 
 
