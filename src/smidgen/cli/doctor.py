@@ -35,7 +35,7 @@ def add_to(commands: options.Subparsers) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
         help="check this machine and this installation",
-        description="Check the machine, the native library, the sandbox, the store, and that a worker starts and answers.",
+        description="Check the machine, the native library, the sandbox, the store, and that a worker answers.",
         allow_abbrev=False,
     )
     options.add_model(parser)
