@@ -99,7 +99,7 @@ def _is_taken(name: str, value: Any, taken: Sequence[Any], spec: ToolSpec, reque
     the request speaks of this one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value not in taken:
         return False
-    times = sum(any(float(reading) == value for reading in number.readings) for number in said_numbers(request))
+    times = sum(reads_as(number.readings, value) for number in said_numbers(request))
     own = stems(name) - stems(spec.name)
     return times < 2 and not own & stems(request)
 

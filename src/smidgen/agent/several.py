@@ -131,7 +131,7 @@ def _company(request: str, values: Sequence[Any]) -> set[str]:
             at = request.lower().find(value.lower()) if value.strip() else -1
             found |= {_word_before(request, at)} if at >= 0 else set()
         elif _is_number(value):
-            said = (said for said in said_numbers(request) if any(float(item) == value for item in said.readings))
+            said = (said for said in said_numbers(request) if reads_as(said.readings, value))
             found |= {_word_before(request, number.start) for number in said}
     return found - {""}
 

@@ -18,6 +18,7 @@ from smidgen.tools.threads import in_daemon_thread
 
 START_S = 10.0
 """Within which a sandbox comes up, on a busy computer too."""
+HINT = "`smidgen doctor` tries what holds here and tells why."
 NOTE_S = 0.5
 """For which what a sandbox that failed says of itself is waited for."""
 
@@ -69,7 +70,7 @@ class Sandbox:
                 start_new_session=True,
             )
         except OSError as error:
-            raise SandboxUnavailable(f"The sandbox can't be started: {error}.") from error
+            raise SandboxUnavailable(f"The sandbox can't be started: {error}.", hint=HINT) from error
         stopped: Stopped = ""
         try:
             _feed(transport, job.stdin)
@@ -148,7 +149,7 @@ async def _started(launch: Launch, pid: int, streams: _Streams) -> None:
         problem = str(error)
     await asyncio.wait((streams.drained,), timeout=NOTE_S)
     said = streams.errors.text().strip() or problem
-    raise SandboxUnavailable(f"The sandbox didn't come up: {said[:300]}.")
+    raise SandboxUnavailable(f"The sandbox didn't come up: {said[:300]}.", hint=HINT)
 
 
 async def _until_end(streams: _Streams, processes: Processes, job: Job, stop: asyncio.Event) -> Stopped:
