@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -149,7 +150,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 def _children() -> list[int]:
     found: list[int] = []
     for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended since has none
+            found += [int(pid) for pid in (task / "children").read_text().split()]
     return found
 
 
