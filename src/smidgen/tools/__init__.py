@@ -1,12 +1,13 @@
 """ACTS: the tool contract. A tool is a name, a description, a JSON Schema and a function; wrappers add the rest.
 
 Tools that only read are `effect="read"`; whatever changes something outside is `effect="write"` and asks for approval.
+What a single call would read, write, run or fetch is its `Use`s, by which permissions are given (permissions/).
 A failure inside a tool is data for the model (`ToolOutcome.ok` false), never an exception out of the agent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -18,15 +19,32 @@ Fault = Literal["", "arguments", "world", "denied"]
 """Why a call failed: its arguments made no sense, the world wasn't as expected (no such file), nobody approved it."""
 
 
+Verb = Literal["read", "write", "run", "fetch"]
+"""read: looks at files or data; write: changes something outside; run: a program in the sandbox that can change nothing;
+fetch: asks something of another computer."""
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a call would do. path: relative to the workspace, "." for all of it; host: in lower case, without
+    a port; command: the words as a shell would be given them. Each is "" where there is none."""
+
+    verb: Verb
+    path: str = ""
+    host: str = ""
+    command: str = ""
+
+
 class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came back. `value` is JSON-able. `text` is how the model reads it. `answer`, if not empty, already answers
-    the user in words (a template, no model needed). `fault` says why `ok` is false."""
+    the user in words (a template, no model needed). `fault` says why `ok` is false. `tier`: what contained the program
+    that was run for it, "" if none was."""
 
     ok: bool
     value: Any
     text: str
     answer: str = ""
     fault: Fault = ""
+    tier: str = ""
 
 
 @runtime_checkable
@@ -44,3 +62,17 @@ class Tool(Protocol):
     async def call(self, arguments: Mapping[str, Any]) -> ToolOutcome:
         """Never raises for bad arguments or a failing tool; both are outcomes with `ok` false."""
         ...
+
+
+@runtime_checkable
+class Using(Protocol):
+    """A tool that tells what a call would do. Tools need not: their `effect` stands for it then."""
+
+    def uses(self, arguments: Mapping[str, Any]) -> Sequence[Use]:
+        """Never raises: for arguments that make no sense, what they would do if they made some, or nothing."""
+        ...
+
+
+def uses_of(tool: Tool, arguments: Mapping[str, Any]) -> tuple[Use, ...]:
+    told = tuple(tool.uses(arguments)) if isinstance(tool, Using) else ()
+    return told or (Use(verb=tool.effect),)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import inspect
 import json
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast, overload
 
 from smidgen.errors import InvalidRequest, SmidgenError, ToolFailed
 from smidgen.messages import ToolSpec
-from smidgen.tools import Effect, Fault, ToolOutcome
+from smidgen.tools import Effect, Fault, ToolOutcome, Use
 from smidgen.tools.docstring import read_docstring
 from smidgen.tools.schema import flatten
 from smidgen.tools.threads import in_daemon_thread
 
 Answer = str | Callable[[Any, Mapping[str, Any]], str]
 """A format string over the arguments and `value`, or a function of (value, arguments): the result said to the user."""
+
+Uses = Callable[[Mapping[str, Any]], "Sequence[Use]"]
+"""What a call would do, from its arguments, which may be of any type and may be missing."""
 
 _LONGEST_ERROR = 500
 
@@ -37,6 +40,7 @@ class FunctionTool:
         description: str = "",
         effect: Effect = "read",
         answer: Answer = "",
+        uses: Uses | None = None,
     ) -> None:
         self.function = function
         self._name = name or function.__name__
@@ -45,6 +49,7 @@ class FunctionTool:
         self._description = description
         self._effect: Effect = effect
         self._answer = answer
+        self._uses = uses
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -99,6 +104,10 @@ class FunctionTool:
             f"{key}={_shorten(json.dumps(value, ensure_ascii=False, default=str))}" for key, value in arguments.items()
         )
         return f"{self._name}({shown})"
+
+    def uses(self, arguments: Mapping[str, Any]) -> tuple[Use, ...]:
+        told = tuple(self._uses(arguments)) if self._uses else ()
+        return told or (Use(verb=self._effect),)
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolOutcome:
         import pydantic
@@ -156,7 +165,12 @@ def failure(message: str, fault: Fault = "world") -> ToolOutcome:
 def tool(function: Callable[..., Any], /) -> FunctionTool: ...
 @overload
 def tool(
-    *, name: str = "", description: str = "", effect: Effect = "read", answer: Answer = ""
+    *,
+    name: str = "",
+    description: str = "",
+    effect: Effect = "read",
+    answer: Answer = "",
+    uses: Uses | None = None,
 ) -> Callable[[Callable[..., Any]], FunctionTool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -166,6 +180,7 @@ def tool(
     description: str = "",
     effect: Effect = "read",
     answer: Answer = "",
+    uses: Uses | None = None,
 ) -> FunctionTool | Callable[[Callable[..., Any]], FunctionTool]:
     """Make a function, sync or async, a tool.
 
@@ -173,10 +188,11 @@ def tool(
     effect: "write" if a call changes something outside; such calls ask for approval.
     answer: a format string over the arguments and `value`, or a function of (value, arguments); when given, the result
     is said to the user without the model.
+    uses: a function of the arguments that tells what a call would read, write, run or fetch; `effect` if left out.
     """
 
     def decorate(target: Callable[..., Any]) -> FunctionTool:
-        return FunctionTool(target, name=name, description=description, effect=effect, answer=answer)
+        return FunctionTool(target, name=name, description=description, effect=effect, answer=answer, uses=uses)
 
     return decorate if function is None else decorate(function)
 
@@ -214,4 +230,4 @@ def _shorten(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-__all__ = ["Answer", "BadArguments", "FunctionTool", "failure", "tool"]
+__all__ = ["Answer", "BadArguments", "FunctionTool", "Uses", "failure", "tool"]

@@ -6,13 +6,13 @@ Each wraps one Tool and is a Tool. Wrappers combine: `Approved(TimeLimited(tool,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from smidgen.messages import ToolCall, ToolSpec
-from smidgen.tools import Effect, Tool, ToolOutcome
+from smidgen.tools import Effect, Tool, ToolOutcome, Use, uses_of
 from smidgen.tools.function import failure
 
 
@@ -32,6 +32,9 @@ class Wrapped:
 
     def preview(self, arguments: Mapping[str, Any]) -> str:
         return self.inner.preview(arguments)
+
+    def uses(self, arguments: Mapping[str, Any]) -> Sequence[Use]:
+        return uses_of(self.inner, arguments)
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolOutcome:
         return await self.inner.call(arguments)
