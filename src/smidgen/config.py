@@ -27,6 +27,14 @@ NOT_SETTINGS_PREFIXES = ("SMIDGEN_TEST_", "SMIDGEN_BENCH_")
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*$", re.IGNORECASE)
 
 
+class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """provider: "ddgs" needs nothing else, "searxng" its `url`, "brave" a `key`."""
+
+    provider: Literal["ddgs", "searxng", "brave"] = "ddgs"
+    url: str = ""
+    key: str = ""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a person can set. All have defaults.
 
@@ -41,9 +49,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     layout: "auto" opens a copy of a model file with weights that this processor multiplies faster, if there is room for
         one; "file" always opens the file itself.
     tuned: "on" runs a model with the profile that `smidgen tune` stored for its file; "off" with the hand-written one.
-    workspace: folder that file tools may touch; empty means the current folder.
+    workspace: folder that tools may touch; empty means the current folder.
+    permissions: file with rules for tools; empty means permissions.toml beside the configuration, if it is there.
+    programs: what Python and commands of a model may do in the workspace: "read", or "write", which is asked about.
+    audit: "on" logs what tools do in the data folder; "off" doesn't.
     timeout_s: for one answer; 0 means no limit.
     max_tokens: new tokens per answer.
+    search: where the web is searched; `Search`.
     supervision: when a worker counts as hung and how often it is replaced; `smidgen.supervise.plan.Limits`.
     """
 
@@ -57,8 +69,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     layout: Literal["auto", "file"] = "auto"
     tuned: Literal["on", "off"] = "on"
     workspace: str = ""
+    permissions: str = ""
+    programs: Literal["read", "write"] = "read"
+    audit: Literal["on", "off"] = "on"
     timeout_s: float = 120.0
     max_tokens: int = 512
+    search: Search = Search()
     supervision: Limits = Limits()
 
     def home_path(self) -> Path:
@@ -81,6 +97,13 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_config_dir("smidgen", appauthor=False)) / "config.toml"
+
+
+def permissions_path(config: Config) -> Path:
+    """Where rules for tools are looked for."""
+    if config.permissions:
+        return Path(config.permissions).expanduser()
+    return config_path().with_name("permissions.toml")
 
 
 def load_config(environ: Mapping[str, str] | None = None, **overrides: object) -> Config:
@@ -111,7 +134,7 @@ def parse_size(text: str | int) -> int:
 
 
 def _sections() -> dict[str, type[msgspec.Struct]]:
-    return {"supervision": Limits}
+    return {"supervision": Limits, "search": Search}
 
 
 def _known_keys() -> dict[tuple[str, ...], msgspec.structs.FieldInfo]:

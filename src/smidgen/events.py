@@ -98,19 +98,22 @@ class ToolCalled(Event, frozen=True, kw_only=True, tag="tool_call"):
 
 
 class ApprovalNeeded(Event, frozen=True, kw_only=True, tag="approval"):
-    """A tool with side effects waits for a yes. `preview` says what it would do."""
+    """A call waits for a yes. `preview` says what it would do, `reason` why it is asked about."""
 
     call: ToolCall
     preview: str
+    reason: str = ""
 
 
 class ToolReturned(Event, frozen=True, kw_only=True, tag="tool_result"):
-    """A tool's outcome. A failure is data: `ok` false and `result` the message."""
+    """A tool's outcome. A failure is data: `ok` false and `result` the message. `tier`: what contained the program that
+    was run for it, "" if none was."""
 
     call: ToolCall
     ok: bool
     result: Any
     seconds: float
+    tier: str = ""
 
 
 class Verified(Event, frozen=True, kw_only=True, tag="verified"):

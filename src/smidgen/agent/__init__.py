@@ -1,6 +1,6 @@
 """DECIDES: what to do next to answer a request. Engines produce, agents judge.
 
-run      the loop: performs the planner's actions and yields events; `run(model, tools, history, settings, approve)`
+run      the loop: performs the planner's actions and yields events; `run(model, tools, history, settings, guard)`
 plan     pure: state in, one action out
 asking   what is asked of the models: loaded when needed, under the time limit, accounted
 choosing which tool, if any, and whether another call follows
@@ -11,7 +11,7 @@ writing  calls under a grammar of what the request says; answering: answers in w
 ground, settle, described, numbers, words    pure: what a request says, and what a call's values may be
 verify, conformity    checks of calls and answers; of values against a schema
 context  what of the history fits, counted in the model's own tokens
-calling  one tool call with its limits and its approval
+calling  one tool call with its limits and its permission
 deadline the run's time limit, around each wait, the one for the model included
 account  tokens and seconds used, also of what was broken off; journal: what is told of the run at its end
 
@@ -20,7 +20,7 @@ Plain chat is an agent without tools.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -28,16 +28,12 @@ import msgspec
 from smidgen.engine import Engine
 from smidgen.errors import InvalidRequest
 from smidgen.events import Notice
-from smidgen.messages import Constraint, Message, Prompt, Sampling, ToolCall, ToolSpec
+from smidgen.messages import Constraint, Message, Prompt, Sampling, ToolSpec
 from smidgen.models.tool_use import ToolUse
 from smidgen.tools.registry import near_names
 from smidgen.wire import ModelInfo
 
 Strategy = Literal["rules", "constrained", "simplified", "plain"]
-
-Approve = Callable[[ToolCall, str], Awaitable[bool]]
-"""Asked before a tool with side effects runs: the call, and what it would do in a line. True lets it run."""
-
 
 STEPS = ("rules", "shortlist", "gate", "choose", "ground", "check", "several", "simplified")
 """The steps towards a tool call that can be switched off, in their order."""
@@ -114,7 +110,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: seconds for the whole run, tools included. max_steps: tool calls at most.
     tool_choice: "auto" lets the agent decide, "none" forbids tools, "required" asks for one, else a tool's name.
     strategies: which ways may be tried, in this order; "plain" answers without tools.
-    tool_timeout_s: seconds for one tool call. result_chars: characters of a tool's result that the model reads.
+    tool_timeout_s: seconds for one tool call. result_chars: characters of a tool's result that the model reads
+    at once, less where its context is small.
+    conversation: a number by which tools that keep something between calls know whose it is.
     off: steps of a tool call to do without, to measure what each is worth: STEPS. Another name raises InvalidRequest.
     """
 
@@ -132,6 +130,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str = "auto"
     strategies: tuple[Strategy, ...] = ("rules", "constrained", "simplified", "plain")
     result_chars: int = 4000
+    conversation: int = 0
     off: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent import AgentSettings, Approve, Strategy, Supply, prompts, rules, verify
+from smidgen.agent import AgentSettings, Strategy, Supply, prompts, rules, verify
 from smidgen.agent.answering import Answerer
 from smidgen.agent.asking import Asking
 from smidgen.agent.calling import outcome_of
@@ -50,7 +50,13 @@ from smidgen.events import (
 )
 from smidgen.messages import Message, ToolSpec
 from smidgen.tools import Tool
+from smidgen.tools.permissions.guard import Guard, preview_of
+from smidgen.tools.permissions.provenance import Said
 from smidgen.tools.registry import Registry
+from smidgen.tools.results import LEAST_PART, Results
+
+SHARE, CHARACTERS_PER_TOKEN = 0.4, 3
+"""Of the context, that one result may fill; and a cautious count of what a token holds of English or code."""
 
 
 class Performer:
@@ -62,11 +68,13 @@ class Performer:
         tools: Sequence[Tool],
         history: Sequence[Message],
         settings: AgentSettings,
-        approve: Approve | None,
+        guard: Guard,
+        results: Results,
         embedder: Supply | None = None,
     ) -> None:
         self._settings = settings
-        self._approve = approve
+        self._guard = guard
+        self._results = results
         self._tools = Registry(tools)
         self._history = prompts.with_system(history, settings.system)
         request = next((turn.content for turn in reversed(history) if turn.role == "user"), None)
@@ -225,20 +233,41 @@ class Performer:
     async def _call_tool(self, action: CallTool) -> AsyncIterator[AgentEvent]:
         tool = self._tools.get(action.call.name)
         call = action.call
-        if tool.effect == "write":
-            yield ApprovalNeeded(call=call, preview=tool.preview(call.arguments))
+        ruling = self._guard.ruling(tool, call.arguments, self._heard())
+        if ruling.decision == "ask":
+            yield ApprovalNeeded(call=call, preview=preview_of(tool, call.arguments), reason=ruling.reason)
         yield ToolCalled(call=call)
         started = time.monotonic()
-        outcome = await outcome_of(tool, call, self._settings, self._approve, self._deadline)
+        outcome = await outcome_of(tool, call, self._settings, self._guard, ruling, self._deadline)
         spent = time.monotonic() - started
-        yield ToolReturned(call=call, ok=outcome.ok, result=outcome.value, seconds=spent)
+        yield ToolReturned(call=call, ok=outcome.ok, result=outcome.value, seconds=spent, tier=outcome.tier)
+        for note in self._guard.notes:
+            self._journal.warn(note)
+            yield Notice(code="not_logged", message=note)
+        self._guard.notes.clear()
         self._journal.records.append(
             ToolRecord(name=call.name, arguments=call.arguments, result=outcome.value, ok=outcome.ok)
         )
-        attempt = Attempt(call=call, ok=outcome.ok, text=outcome.text, answer=outcome.answer, fault=outcome.fault)
+        text = self._results.shown(outcome.text, self._room())
+        attempt = Attempt(call=call, ok=outcome.ok, text=text, answer=outcome.answer, fault=outcome.fault)
         self.state = after_attempt(self.state, attempt)
         if not outcome.ok:
             self._deadline.remaining()
+
+    def _heard(self) -> Said:
+        """What the user said, and what tools did, in this conversation so far."""
+        returned = [turn.content for turn in self._history if turn.role == "tool"]
+        return Said(
+            user=tuple(turn.content for turn in self._history if turn.role == "user"),
+            tools=(*returned, *(attempt.text for attempt in self.state.attempts)),
+        )
+
+    def _room(self) -> int:
+        """Characters of a result that are read at once: in a small context fewer than the settings allow."""
+        most = self._settings.result_chars
+        if not self._asking.is_loaded:
+            return most
+        return min(most, max(LEAST_PART, int(self._asking.model.engine.context * SHARE * CHARACTERS_PER_TOKEN)))
 
     async def _retry(self, action: Retry) -> AsyncIterator[AgentEvent]:
         self.state = after_retry(self.state, action.reason)

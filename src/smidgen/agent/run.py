@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from smidgen.agent import AgentSettings, Approve, Supply
+from smidgen.agent import AgentSettings, Supply
 from smidgen.agent.perform import Performer
 from smidgen.agent.plan import Finish, detail_of, name_of, plan
 from smidgen.errors import DeadlineExceeded, ErrorInfo, SmidgenError
 from smidgen.events import AgentEvent, Failed, StepStarted
 from smidgen.messages import Message
 from smidgen.tools import Tool
+from smidgen.tools.permissions.guard import Guard
+from smidgen.tools.results import Results
 
 
 async def run(
@@ -20,11 +22,14 @@ async def run(
     tools: Sequence[Tool],
     history: Sequence[Message],
     settings: AgentSettings | None = None,
-    approve: Approve | None = None,
+    guard: Guard | None = None,
     embedder: Supply | None = None,
+    results: Results | None = None,
 ) -> AsyncIterator[AgentEvent]:
     """Answer the last user message of `history`. Raises no typed errors: the stream ends in exactly one `Finished` or
-    `Failed`. Only the answer's own text comes as `TextDelta`. Without `approve`, tools with side effects are denied.
+    `Failed`. Only the answer's own text comes as `TextDelta`.
+    guard: what calls may do, and who is asked; without one, tools with side effects are denied. results: keeps what is
+    too long to be read at once, for later runs of the same conversation.
     embedder: a sentence embedder, by which tools are chosen; loaded when one is first looked for.
 
     Closing the iterator, or cancelling the task, cancels what runs. The model is loaded before the first action that
@@ -33,7 +38,8 @@ async def run(
     """
     performer: Performer | None = None
     try:
-        performer = Performer(model, tools, history, settings or AgentSettings(), approve, embedder)
+        settings, guard, results = settings or AgentSettings(), guard or Guard(), results or Results()
+        performer = Performer(model, tools, history, settings, guard, results, embedder)
         number = 0
         while True:
             action = plan(performer.state)

@@ -22,10 +22,17 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=_number, metavar="SECONDS", help="for one answer; 0 for no limit")
     parser.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
     tools = parser.add_mutually_exclusive_group()
-    tools.add_argument("--tools", type=names, metavar="A,B", help="built-in tools to give; `all` for all of them")
+    tools.add_argument(
+        "--tools",
+        type=names,
+        metavar="A,B",
+        help="built-in tools to give, or groups: dates, files, data, programs, web, all",
+    )
     tools.add_argument("--no-tools", action="store_true", help="give no tools")
-    parser.add_argument("--workspace", metavar="DIR", help="folder that file tools may touch (default: this one)")
+    parser.add_argument("--workspace", metavar="DIR", help="folder that tools may touch (default: this one)")
+    parser.add_argument("--permissions", metavar="FILE", help="rules for tools (default: the configuration's)")
     parser.add_argument("--yes", action="store_true", help="let tools change things without asking")
+    parser.add_argument("--dry-run", action="store_true", help="let tools only say what they would change")
     parser.add_argument("--trace", action="store_true", help="show each step on stderr as it happens")
 
 
@@ -59,6 +66,7 @@ def configured(arguments: argparse.Namespace) -> Config:
         context=getattr(arguments, "context", None),
         threads=getattr(arguments, "threads", None),
         workspace=workspace,
+        permissions=getattr(arguments, "permissions", None),
         max_tokens=getattr(arguments, "max_tokens", None),
         timeout_s=getattr(arguments, "timeout", None),
     )

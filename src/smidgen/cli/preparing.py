@@ -56,12 +56,13 @@ def agent_for(runtime: Runtime, arguments: argparse.Namespace, system: str | Non
         tools=chosen,
         system=arguments.system if system is None else system,
         approve=approver(arguments.yes),
+        dry_run=arguments.dry_run,
         **given,
     )
 
 
 def approver(yes: bool) -> ApproveLike:
-    """Yes to all; or ask at the terminal, once per call. Without a terminal the answer is no."""
+    """Yes beforehand; or ask at the terminal, once per call. Without a terminal the answer is no."""
     if yes:
         return True
 

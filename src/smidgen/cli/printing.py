@@ -97,10 +97,11 @@ def trace_line(event: AgentEvent) -> str | None:
         case ToolCalled():
             return f"call: {event.call.name}({arguments(event.call.arguments)})"
         case ApprovalNeeded():
-            return f"approval needed: {event.preview}"
+            return f"approval needed{f' ({event.reason})' if event.reason else ''}: {event.preview}"
         case ToolReturned():
             result = shorten(event.result if isinstance(event.result, str) else json.dumps(event.result, default=str))
-            return f"{'result' if event.ok else 'failed'}: {result} ({event.seconds:.2f} s)"
+            held = f", in {event.tier}" if event.tier else ""
+            return f"{'result' if event.ok else 'failed'}: {result} ({event.seconds:.2f} s{held})"
         case Verified():
             reason = f" ({event.reason})" if event.reason else ""
             return f"check: {event.check} {'passed' if event.ok else 'failed'}{reason}"

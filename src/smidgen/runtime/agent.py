@@ -10,19 +10,25 @@ from typing import Any, TypedDict, Unpack, cast
 
 import msgspec
 
-from smidgen.agent import AgentModel, AgentSettings, Approve, Strategy
+from smidgen.agent import AgentModel, AgentSettings, Strategy
 from smidgen.errors import InvalidRequest
 from smidgen.events import AgentEvent, Finished, Notice
 from smidgen.messages import Constraint, Message, Sampling, ToolCall
 from smidgen.runtime.answers import Answer, Collector
 from smidgen.runtime.runtime import MessageLike, Runtime, conversation
-from smidgen.tools import Tool
+from smidgen.tools import Preparing, Tool
+from smidgen.tools.conversation import new_conversation
+from smidgen.tools.permissions import Ask
+from smidgen.tools.permissions.guard import Guard
+from smidgen.tools.results import Results
 
 ToolLike = Tool | Callable[..., Any] | str
-"""A tool, a plain function, or the name of a built-in tool; "all" stands for all of those."""
+"""A tool, a plain function, or the name of a built-in tool or of a group of them: "dates", "files", "data", "programs",
+"web", "all"."""
 
 ApproveLike = bool | Callable[[ToolCall, str], bool | Awaitable[bool]]
-"""True approves every call; a function, sync or async, gets the call and a line that says what it would do."""
+"""True says yes to whatever would be asked about, but not to what only a text from a tool asks for. A function, sync or
+async, gets the call and in words what it would do, and says yes with True."""
 
 
 class AgentOptions(TypedDict, total=False):
@@ -49,7 +55,8 @@ class Agent:
 
     model: catalogue name or path; None uses the runtime's. tools: tools, functions, or names of built-in tools.
     runtime: None uses one that all such agents of this process share, closed at exit.
-    system: instructions. approve: who says yes to tools with side effects; None denies them.
+    system: instructions. approve: who says yes to calls that are asked about; None says no. dry_run: calls that would
+    change something only say so. What is asked about at all is the user's rules: docs/permissions.md.
 
     `run` and `stream` block, `arun` and `astream` are awaited; all keep nothing between calls. For a conversation use
     `chat()`, or give the messages yourself. Tools run on the runtime's loop.
@@ -63,15 +70,21 @@ class Agent:
         system: str = "",
         runtime: Runtime | None = None,
         approve: ApproveLike | None = None,
+        dry_run: bool = False,
         **options: Unpack[AgentOptions],
     ) -> None:
         self._given_runtime = runtime
         self._model = model
-        self._approve = _approver(approve)
         self._options = options
         self._system = system
         self._settings(AgentOptions())
         self._tools = as_tools(tools, self.runtime)
+        self._results = Results()
+        self._guard = self._guarded(approve, dry_run) if self._tools else None
+
+    def _guarded(self, approve: ApproveLike | None, dry_run: bool) -> Guard:
+        toolbox = self.runtime.toolbox
+        return Guard(toolbox.policy, _asker(approve), toolbox.audit, yes=approve is True, dry_run=dry_run)
 
     @property
     def runtime(self) -> Runtime:
@@ -120,9 +133,23 @@ class Agent:
     async def _stream(
         self, request: str | Sequence[MessageLike], options: AgentOptions
     ) -> AsyncGenerator[AgentEvent, None]:
+        """A conversation of its own, of which nothing is kept."""
+        number = new_conversation()
+        try:
+            async with aclosing(self.events(request, options, number)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if self._tools:
+                await self.runtime.toolbox.forget(number)
+
+    async def events(
+        self, request: str | Sequence[MessageLike], options: AgentOptions, number: int
+    ) -> AsyncGenerator[AgentEvent, None]:
+        """On the home loop only. number: of the conversation, for tools that keep something between calls."""
         from smidgen.agent.run import run
 
-        settings = self._settings(options)
+        settings = msgspec.structs.replace(self._settings(options), conversation=number)
         history = conversation([{"role": "user", "content": request}] if isinstance(request, str) else request)
         if not history or history[-1].role not in ("user", "tool"):
             raise InvalidRequest("There is nothing to answer.", hint="The last message must be the user's.")
@@ -130,7 +157,8 @@ class Agent:
             model = _Leased(self.runtime, self._model, stack)
             nearest = self.runtime.embedder_name() if self._tools else ""
             embedder = _Leased(self.runtime, nearest, stack) if nearest else None
-            events = run(model, self._tools, history, settings, self._approve, embedder)
+            tools = (*[await prepared(tool) for tool in self._tools], *self._results.tools())
+            events = run(model, tools, history, settings, self._guard, embedder, self._results)
             async with aclosing(cast("AsyncGenerator[AgentEvent, None]", events)) as source:
                 async for event in source:
                     yield event
@@ -171,6 +199,7 @@ class Chat:
     def __init__(self, agent: Agent, messages: tuple[Message, ...] = ()) -> None:
         self.agent = agent
         self._messages = messages
+        self._number = new_conversation()
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -178,6 +207,7 @@ class Chat:
 
     def clear(self) -> None:
         self._messages = ()
+        self._number = new_conversation()
 
     def send(self, text: str, **options: Unpack[AgentOptions]) -> Answer:
         return self.agent.runtime.bridge.call(lambda: self._send(text, options))
@@ -199,7 +229,7 @@ class Chat:
 
     async def _stream(self, text: str, options: AgentOptions) -> AsyncGenerator[AgentEvent, None]:
         asked = Message(role="user", content=text)
-        async with aclosing(self.agent.astream((*self._messages, asked), **options)) as events:
+        async with aclosing(self.agent.events((*self._messages, asked), options, self._number)) as events:
             async for event in events:
                 if isinstance(event, Finished) and event.finish_reason != "cancelled":
                     self._messages = (*self._messages, asked, *_said(event))
@@ -218,15 +248,18 @@ def _said(finished: Finished) -> tuple[Message, ...]:
 
 
 def as_tools(tools: Sequence[ToolLike], runtime: Runtime) -> tuple[Tool, ...]:
-    """Tools from tools, functions and names. Raises UnknownTool, InvalidRequest."""
-    from smidgen.tools.builtin import builtin_tools
+    """Tools from tools, functions and names. Raises UnknownTool, InvalidRequest, ConfigError."""
     from smidgen.tools.registry import Registry
 
+    named = [tool for tool in tools if isinstance(tool, str)]
+    built_in = {tool.spec.name: tool for tool in runtime.toolbox.tools(named)} if named else {}
     ready: list[Tool] = []
     for tool in tools:
         if isinstance(tool, str):
-            names = None if tool == "all" else (tool,)
-            ready.extend(builtin_tools(runtime.config.workspace_path(), names))
+            if tool in built_in:
+                ready.append(built_in[tool])
+            else:
+                ready += [one for one in built_in.values() if one not in ready and one.spec.name not in named]
         elif isinstance(tool, Tool):
             ready.append(tool)
         elif callable(tool):
@@ -238,13 +271,15 @@ def as_tools(tools: Sequence[ToolLike], runtime: Runtime) -> tuple[Tool, ...]:
     return tuple(Registry(ready))
 
 
-def _approver(approve: ApproveLike | None) -> Approve | None:
-    if approve is None or approve is False:
+async def prepared(tool: Tool) -> Tool:
+    return await tool.prepared() if isinstance(tool, Preparing) else tool
+
+
+def _asker(approve: ApproveLike | None) -> Ask | None:
+    if approve is None or isinstance(approve, bool):
         return None
 
     async def ask(call: ToolCall, preview: str) -> bool:
-        if approve is True:
-            return True
         said = approve(call, preview)
         return bool(await said if inspect.isawaitable(said) else said)
 

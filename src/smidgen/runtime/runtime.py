@@ -7,7 +7,8 @@ import atexit
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
-from typing import Any, Literal, Protocol, Self, TypedDict, Unpack, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypedDict, Unpack, cast
 
 import msgspec
 
@@ -30,6 +31,9 @@ from smidgen.messages import (
 )
 from smidgen.runtime.answers import Collector, Generation
 from smidgen.runtime.bridge import Bridge
+
+if TYPE_CHECKING:
+    from smidgen.runtime.toolbox import Toolbox
 
 MessageLike = Message | Mapping[str, Any]
 PromptLike = str | Sequence[MessageLike]
@@ -124,6 +128,13 @@ class Runtime:
     def closed(self) -> bool:
         return self._closed
 
+    @cached_property
+    def toolbox(self) -> Toolbox:
+        """The built-in tools, and what those of this runtime share."""
+        from smidgen.runtime.toolbox import Toolbox
+
+        return Toolbox(self._config)
+
     @property
     def bridge(self) -> Bridge:
         return self._bridge
@@ -151,8 +162,8 @@ class Runtime:
                 "This runtime lives on an event loop, which must end its processes.",
                 hint="Write `await runtime.aclose()` in that loop, or leave its `async with`.",
             )
-        if self._models is not None and self._bridge.owns_thread:
-            self._bridge.call(self._models.aclose)
+        if self._bridge.owns_thread:
+            self._bridge.call(self._end_all)
         self._closed = True
         atexit.unregister(self._close_at_exit)
         self._bridge.stop()
@@ -167,9 +178,16 @@ class Runtime:
             return
         self._closed = True
         atexit.unregister(self._close_at_exit)
-        if self._models is not None and self._bridge.started:
-            await self._bridge.await_(self._models.aclose)
+        if self._bridge.started:
+            await self._bridge.await_(self._end_all)
         await asyncio.to_thread(self._bridge.stop)
+
+    async def _end_all(self) -> None:
+        """Whatever runs in other processes."""
+        if "toolbox" in self.__dict__:
+            await self.toolbox.aclose()
+        if self._models is not None:
+            await self._models.aclose()
 
     def __enter__(self) -> Self:
         return self.open()

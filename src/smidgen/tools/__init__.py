@@ -20,8 +20,8 @@ Fault = Literal["", "arguments", "world", "denied"]
 
 
 Verb = Literal["read", "write", "run", "fetch"]
-"""read: looks at files or data; write: changes something outside; run: a program in the sandbox that can change nothing;
-fetch: asks something of another computer."""
+"""read: looks at files or data; write: changes something outside; run: a program in the sandbox that can change
+nothing; fetch: asks something of another computer."""
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,3 +76,12 @@ class Using(Protocol):
 def uses_of(tool: Tool, arguments: Mapping[str, Any]) -> tuple[Use, ...]:
     told = tuple(tool.uses(arguments)) if isinstance(tool, Using) else ()
     return told or (Use(verb=tool.effect),)
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A tool that must look at something before a model can be told of it, which may take a moment."""
+
+    async def prepared(self) -> Tool:
+        """The tool as it is now; asked for before each run. Raises typed errors."""
+        ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import typing
@@ -22,6 +23,9 @@ Answer = str | Callable[[Any, Mapping[str, Any]], str]
 Uses = Callable[[Mapping[str, Any]], "Sequence[Use]"]
 """What a call would do, from its arguments, which may be of any type and may be missing."""
 
+Preview = Callable[[Mapping[str, Any]], str]
+"""What a call would do, in words for an approval, from such arguments; "" to show the call as it stands."""
+
 _LONGEST_ERROR = 500
 
 
@@ -41,6 +45,7 @@ class FunctionTool:
         effect: Effect = "read",
         answer: Answer = "",
         uses: Uses | None = None,
+        preview: Preview | None = None,
     ) -> None:
         self.function = function
         self._name = name or function.__name__
@@ -50,6 +55,7 @@ class FunctionTool:
         self._effect: Effect = effect
         self._answer = answer
         self._uses = uses
+        self._preview = preview
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -100,13 +106,20 @@ class FunctionTool:
             raise InvalidRequest(f"Tool {self._name!r} has no JSON Schema: {str(error).splitlines()[0]}") from error
 
     def preview(self, arguments: Mapping[str, Any]) -> str:
+        if self._preview:
+            with contextlib.suppress(Exception):  # the call as it stands is shown instead
+                if told := self._preview(arguments):
+                    return told
         shown = ", ".join(
             f"{key}={_shorten(json.dumps(value, ensure_ascii=False, default=str))}" for key, value in arguments.items()
         )
         return f"{self._name}({shown})"
 
     def uses(self, arguments: Mapping[str, Any]) -> tuple[Use, ...]:
-        told = tuple(self._uses(arguments)) if self._uses else ()
+        try:
+            told = tuple(self._uses(arguments)) if self._uses else ()
+        except Exception:
+            return (Use(verb="write"),)  # what it would do isn't known
         return told or (Use(verb=self._effect),)
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolOutcome:
@@ -171,6 +184,7 @@ def tool(
     effect: Effect = "read",
     answer: Answer = "",
     uses: Uses | None = None,
+    preview: Preview | None = None,
 ) -> Callable[[Callable[..., Any]], FunctionTool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -181,6 +195,7 @@ def tool(
     effect: Effect = "read",
     answer: Answer = "",
     uses: Uses | None = None,
+    preview: Preview | None = None,
 ) -> FunctionTool | Callable[[Callable[..., Any]], FunctionTool]:
     """Make a function, sync or async, a tool.
 
@@ -189,10 +204,13 @@ def tool(
     answer: a format string over the arguments and `value`, or a function of (value, arguments); when given, the result
     is said to the user without the model.
     uses: a function of the arguments that tells what a call would read, write, run or fetch; `effect` if left out.
+    preview: a function of the arguments that says it in words for an approval; the call as it stands if left out.
     """
 
     def decorate(target: Callable[..., Any]) -> FunctionTool:
-        return FunctionTool(target, name=name, description=description, effect=effect, answer=answer, uses=uses)
+        return FunctionTool(
+            target, name=name, description=description, effect=effect, answer=answer, uses=uses, preview=preview
+        )
 
     return decorate if function is None else decorate(function)
 
@@ -230,4 +248,4 @@ def _shorten(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-__all__ = ["Answer", "BadArguments", "FunctionTool", "Uses", "failure", "tool"]
+__all__ = ["Answer", "BadArguments", "FunctionTool", "Preview", "Uses", "failure", "tool"]

@@ -34,6 +34,7 @@ from smidgen.testing import FakeBackend, ScriptedEngine
 from smidgen.tools import Tool
 from smidgen.tools.builtin import builtin_tools
 from smidgen.tools.function import tool
+from smidgen.tools.permissions.guard import Guard
 from smidgen.wire import LoadOptions
 
 Make = Callable[..., AgentModel]
@@ -63,7 +64,7 @@ async def events_of(
     model: AgentModel, tools: Sequence[Tool], history: Sequence[Message], **options: Any
 ) -> list[AgentEvent]:
     approve = options.pop("approve", None)
-    return [event async for event in run(model, tools, history, AgentSettings(**options), approve)]
+    return [event async for event in run(model, tools, history, AgentSettings(**options), Guard(ask=approve))]
 
 
 def end_of(events: list[AgentEvent]) -> Finished:

@@ -45,12 +45,12 @@ class Script:
         self.seen: list[SimpleNamespace] = []
 
     async def run(
-        self, model: Any, tools: Any, history: Any, settings: Any, approve: Any, embedder: Any
+        self, model: Any, tools: Any, history: Any, settings: Any, guard: Any, embedder: Any, results: Any
     ) -> AsyncGenerator[AgentEvent, None]:
         self.seen.append(
             SimpleNamespace(model=model.name, tools=[t.spec.name for t in tools], history=history, settings=settings)
         )
-        self.seen[-1].approve = approve
+        self.seen[-1].guard = guard
         _, notices = await model.load()
         for notice in notices:
             yield notice

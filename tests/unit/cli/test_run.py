@@ -2,6 +2,7 @@ import asyncio
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from smidgen.errors import (
 )
 from smidgen.events import FellBack, Notice, Resumed, Routed, TextDelta, ToolCalled, ToolRecord, ToolReturned
 from smidgen.messages import ToolCall
+from smidgen.tools.builtin import builtin_tools
+from smidgen.tools.permissions import Ruling
 
 Run = Callable[..., Any]
 
@@ -74,7 +77,7 @@ def test_options_reach_the_configuration_and_the_agent(smidgen: Run, script: Any
         *("--context", "512", "--threads", "2", "--system", "Be short.", "--tools", "calculator,weekday"),
     )
     seen = script.seen[0]
-    assert (seen.model, seen.tools, seen.approve) == ("other", ["calculator", "weekday"], seen.approve)
+    assert (seen.model, seen.tools) == ("other", ["calculator", "weekday"])
     settings = seen.settings
     assert (settings.max_tokens, settings.temperature, settings.seed, settings.timeout_s) == (7, 0.5, 3, 9)
     assert (settings.system, script.config.context, script.config.threads) == ("Be short.", 512, 2)
@@ -206,14 +209,16 @@ def test_an_answer_that_was_not_streamed_is_written_once(smidgen: Run, script: A
 
 
 def test_writes_are_denied_where_nobody_can_be_asked(
-    smidgen: Run, script: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    smidgen: Run, script: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     smidgen("run", "Hi", "--tools", "write_file")
     smidgen("run", "Hi", "--tools", "write_file", "--yes")
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    call = ToolCall(name="write_file", arguments={})
-    said = [asyncio.run(seen.approve(call, "write a.txt")) for seen in script.seen]
-    assert said == [False, True]
+    (write,) = builtin_tools(tmp_path, ("write_file",))
+    call = ToolCall(name="write_file", arguments={"path": "a.txt", "content": "milk"})
+    guards = [seen.guard for seen in script.seen]
+    done = [asyncio.run(guard.call(write, call, Ruling(decision="ask"), guard.ask)).ok for guard in guards]
+    assert done == [False, True]
     assert "--yes allows it: write a.txt" in capsys.readouterr().err
 
 

@@ -4,13 +4,17 @@ from typing import Any
 
 import pytest
 
-from smidgen.agent import AgentSettings, Approve, Supply
+from smidgen.agent import AgentSettings, Supply
 from smidgen.errors import DeadlineExceeded, InvalidRequest, NoAnswer, UnknownModel, UnknownTool
 from smidgen.events import AgentEvent, Failed, Finished, Notice, StepStarted, TextDelta, ToolRecord
 from smidgen.messages import Message, Timings, ToolCall, Usage
 from smidgen.runtime.agent import Agent, as_tools
 from smidgen.runtime.runtime import Runtime
 from smidgen.tools import Tool
+from smidgen.tools.function import tool
+from smidgen.tools.permissions import Ruling
+from smidgen.tools.permissions.guard import Guard
+from smidgen.tools.results import Results
 
 New = Callable[[], Runtime]
 
@@ -22,7 +26,7 @@ class Loop:
         self.tools: Sequence[Tool] = ()
         self.history: Sequence[Message] = ()
         self.settings = AgentSettings()
-        self.approve: Approve | None = None
+        self.guard: Guard | None = None
         self.text = "Hello."
         self.records: tuple[ToolRecord, ...] = ()
         self.error: Exception | None = None
@@ -35,10 +39,11 @@ class Loop:
         tools: Sequence[Tool],
         history: Sequence[Message],
         settings: AgentSettings,
-        approve: Approve | None,
+        guard: Guard | None,
         embedder: Supply | None,
+        results: Results,
     ) -> AsyncIterator[AgentEvent]:
-        self.tools, self.history, self.settings, self.approve = tools, history, settings, approve
+        self.tools, self.history, self.settings, self.guard = tools, history, settings, guard
         self.started.set()
         model, notices = await supply.load()
         for notice in notices:
@@ -117,22 +122,31 @@ def test_tools_that_do_not_exist_or_clash_are_refused(new_runtime: New) -> None:
 
 
 async def test_approval_is_a_yes_a_function_or_a_coroutine(new_runtime: New, loop: Loop) -> None:
-    call = ToolCall(name="write_file", arguments={})
     asked: list[str] = []
 
     async def later(call: ToolCall, preview: str) -> bool:
         asked.append(preview)
         return False
 
+    @tool(effect="write")
+    def sweep(room: str) -> str:
+        """Sweep a room."""
+        return f"{room} is clean"
+
+    call = ToolCall(name="sweep", arguments={"room": "hall"})
     async with new_runtime() as runtime:
-        for approve, expected in [(True, True), (lambda call, preview: True, True), (later, False)]:
-            await Agent(runtime=runtime, approve=approve).arun("Hi")
-            assert loop.approve is not None
-            assert await loop.approve(call, "write a.txt") is expected
-        for approve in (None, False):
-            await Agent(runtime=runtime, approve=approve).arun("Hi")
-            assert loop.approve is None
-    assert asked == ["write a.txt"]
+        for approve, expected in [
+            (True, True),
+            (lambda call, preview: True, True),
+            (later, False),
+            (None, False),
+            (False, False),
+        ]:
+            await Agent(runtime=runtime, approve=approve, tools=[sweep]).arun("Hi")
+            assert loop.guard is not None
+            outcome = await loop.guard.call(sweep, call, Ruling(decision="ask"), loop.guard.ask)
+            assert outcome.ok is expected
+    assert asked == ['sweep(room="hall")']
 
 
 def test_a_failed_run_raises_its_typed_error(new_runtime: New, loop: Loop) -> None:

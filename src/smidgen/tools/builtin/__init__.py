@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smidgen.tools import Tool
+
+if TYPE_CHECKING:
+    from smidgen.tools.builtin.confined import Hidden
 
 NAMES = (
     "calculator",
@@ -17,14 +21,21 @@ NAMES = (
     "read_file",
     "search_files",
     "write_file",
+    "edit_file",
+    "undo_write",
 )
 """All built-in tools, in the order in which a model is told of them."""
 
-_FILE_TOOLS = frozenset({"list_files", "read_file", "search_files", "write_file"})
+_FILE_TOOLS = frozenset({"list_files", "read_file", "search_files", "write_file", "edit_file", "undo_write"})
 
 
-def builtin_tools(workspace: str | Path | None = None, names: Sequence[str] | None = None) -> tuple[Tool, ...]:
+def builtin_tools(
+    workspace: str | Path | None = None, names: Sequence[str] | None = None, *, hidden: Hidden | None = None
+) -> tuple[Tool, ...]:
     """The named tools, or all that can be had; the file tools are confined to the folder `workspace` and need it.
+
+    hidden: files and folders in it that are as if they weren't there. undo_write takes back what the tools of the same
+    call wrote.
 
     Raises UnknownTool for a name that isn't built in, InvalidRequest for a file tool without a workspace.
     """
@@ -38,6 +49,6 @@ def builtin_tools(workspace: str | Path | None = None, names: Sequence[str] | No
         raise InvalidRequest(f"{', '.join(sorted(needing))} needs a workspace folder.")
     available: list[Tool] = [calculator(), *date_tools()]
     if workspace is not None:
-        available.extend(file_tools(workspace))
+        available.extend(file_tools(workspace, hidden))
     registry = Registry(available)
     return tuple(registry) if names is None else tuple(registry.get(name) for name in names)

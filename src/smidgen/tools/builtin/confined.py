@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from smidgen.errors import ToolFailed
@@ -28,6 +28,9 @@ _SAFE_OPEN = (
     | getattr(os, "O_NOCTTY", 0)
 )
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+
+Hidden = Callable[[tuple[str, ...]], bool]
+"""Is the file or folder with these components as if it weren't there? Whether capitals count, the callable decides."""
 
 _REASONS = {
     errno.ENOENT: "There is no {path!r} in the folder.",
@@ -74,14 +77,36 @@ def components(path: str) -> tuple[str, ...]:
 
 
 class Workspace:
-    """One folder that tools may use. Raises ToolFailed when it can't be opened or the system can't confine paths."""
+    """One folder that tools may use. Raises ToolFailed when it can't be opened or the system can't confine paths.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    A file is named by a path or by its components. Components joined again aren't always a path to the same file: of
+    a path, spaces around it don't count.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], hidden: Hidden | None = None) -> None:
+        """hidden: what it is true for is neither listed nor opened, nor is anything below it."""
         self.root = Path(root).absolute()
+        self._hidden = hidden
         if os.open not in os.supports_dir_fd or not _DIRECTORY:
             raise ToolFailed("This system can't confine files to a folder, so the file tools are off.")
 
+    def _is_hidden(self, parts: tuple[str, ...]) -> bool:
+        hidden = self._hidden
+        return hidden is not None and any(hidden(parts[:end]) for end in range(1, len(parts) + 1))
+
+    def _refuse_hidden(self, parts: tuple[str, ...]) -> None:
+        if self._is_hidden(parts):
+            raise ToolFailed(f"{_named(parts)!r} may not be used (a permission rule).", hint="Use another file.")
+
+    def _file_parts(self, path: str | tuple[str, ...]) -> tuple[str, ...]:
+        parts = components(path) if isinstance(path, str) else path
+        if not parts:
+            raise ToolFailed("That is a folder.", hint="Name a file in it.")
+        self._refuse_hidden(parts)
+        return parts
+
     def _open(self, parts: tuple[str, ...], create: bool) -> int:
+        self._refuse_hidden(parts)
         try:
             handle = os.open(self.root, os.O_RDONLY | _DIRECTORY | getattr(os, "O_CLOEXEC", 0))
         except OSError as error:
@@ -109,51 +134,73 @@ class Workspace:
             os.close(handle)
 
     def entries(self, parts: tuple[str, ...]) -> list[tuple[str, bool, bool]]:
-        """(name, is a folder, is a regular file) of everything in a folder, sorted; links are neither."""
+        """(name, is a folder, is a regular file) of all that isn't hidden in a folder, sorted; links are neither."""
         with self.folder(parts) as handle:
             try:
                 with os.scandir(handle) as found:
                     return sorted(
                         (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False))
                         for entry in found
+                        if not self._is_hidden((*parts, entry.name))
                     )
             except OSError as error:
                 raise problem(error, "/".join(parts) or ".") from None
 
     @contextlib.contextmanager
-    def file(self, path: str) -> Generator[int]:
+    def file(self, path: str | tuple[str, ...]) -> Generator[int]:
         """A descriptor, for reading, of a regular file. Raises ToolFailed; never blocks on a FIFO or device."""
-        parts = components(path)
-        if not parts:
-            raise ToolFailed("That is a folder.", hint="Name a file in it.")
+        parts = self._file_parts(path)
         with self.folder(parts[:-1]) as parent:
             try:
                 handle = os.open(parts[-1], os.O_RDONLY | _SAFE_OPEN, dir_fd=parent)
             except OSError as error:
-                raise problem(error, path) from None
+                raise problem(error, _named(path)) from None
         try:
             mode = os.fstat(handle).st_mode
             if stat.S_ISDIR(mode):
-                raise ToolFailed(f"{path!r} is a folder.", hint="List it instead.")
+                raise ToolFailed(f"{_named(path)!r} is a folder.", hint="List it instead.")
             if not stat.S_ISREG(mode):
-                raise ToolFailed(f"{path!r} is not a regular file.")
+                raise ToolFailed(f"{_named(path)!r} is not a regular file.")
             yield handle
         finally:
             os.close(handle)
 
-    def write(self, path: str, data: bytes) -> bool:
+    def read(self, path: str | tuple[str, ...], at_most: int) -> bytes | None:
+        """The whole content of a file; None if it has more than `at_most` bytes. Raises ToolFailed."""
+        with self.file(path) as handle, os.fdopen(os.dup(handle), "rb") as stream:
+            try:
+                data = stream.read(at_most + 1)
+            except OSError as error:
+                raise problem(error, _named(path)) from None
+        return data if len(data) <= at_most else None
+
+    def write(self, path: str | tuple[str, ...], data: bytes) -> bool:
         """Replace or create a file as a whole: readers see the old or the new content, never a part of it.
 
         Missing folders are made. True if the file was new. Raises ToolFailed; the old content is then unchanged.
         """
-        parts = components(path)
-        if not parts:
-            raise ToolFailed("That is a folder.", hint="Name a file in it.")
+        parts = self._file_parts(path)
         with self.folder(parts[:-1], create=True) as parent:
             try:
                 return _replace(parent, parts[-1], data)
             except OSError as error:
-                raise problem(error, path) from None
+                raise problem(error, _named(path)) from None
+
+    def remove(self, path: str | tuple[str, ...]) -> None:
+        """Remove a regular file; the folders it was in stay. Raises ToolFailed."""
+        parts = self._file_parts(path)
+        with self.folder(parts[:-1]) as parent:
+            try:
+                if not stat.S_ISREG(os.stat(parts[-1], dir_fd=parent, follow_symlinks=False).st_mode):
+                    raise ToolFailed(f"{_named(path)!r} is not a regular file and won't be removed.")
+                os.unlink(parts[-1], dir_fd=parent)
+                os.fsync(parent)
+            except OSError as error:
+                raise problem(error, _named(path)) from None
+
+
+def _named(path: str | tuple[str, ...]) -> str:
+    return path if isinstance(path, str) else "/".join(path)
 
 
 def _replace(parent: int, name: str, data: bytes) -> bool:

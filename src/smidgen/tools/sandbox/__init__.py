@@ -43,11 +43,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """argv: the program, by name or by absolute path, and its arguments; no shell reads them. workspace: the folder it
-    runs in, an empty one if None. writable: may it change files there? variables: added to a bare environment."""
+    runs in, an empty one if None. writable: may it change files there? hidden: paths in it that are as if they were
+    empty. variables: added to a bare environment."""
 
     argv: tuple[str, ...]
     workspace: Path | None = None
     writable: bool = False
+    hidden: tuple[str, ...] = ()
     stdin: bytes = b""
     variables: Mapping[str, str] = {}
     limits: Limits = Limits()

@@ -1,26 +1,18 @@
-"""Runs one job after the other, or several at once: starts it, reads what it writes, ends it."""
+"""Runs one job after the other, or several at once, each to its end; or opens one that is talked to."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any, TypeVar
 
-from smidgen.errors import SandboxUnavailable
-from smidgen.tools.sandbox import Finished, Job, Limits, Stopped, Tier
+from smidgen.tools.sandbox import Finished, Job, Tier
 from smidgen.tools.sandbox.checks import check
-from smidgen.tools.sandbox.kept import Kept
 from smidgen.tools.sandbox.launch import Launch
-from smidgen.tools.sandbox.watch import Processes
-from smidgen.tools.threads import in_daemon_thread
+from smidgen.tools.sandbox.running import Running
 
-START_S = 10.0
-"""Within which a sandbox comes up, on a busy computer too."""
-HINT = "`smidgen doctor` tries what holds here and tells why."
-NOTE_S = 0.5
-"""For which what a sandbox that failed says of itself is waited for."""
+T = TypeVar("T")
 
 
 class Sandbox:
@@ -35,141 +27,45 @@ class Sandbox:
         folder, SandboxUnavailable if the sandbox doesn't come up. A program that can't be found or started is a job
         that failed. Cancelled, this returns once nothing of the job is left."""
         check(job)
-        stop = asyncio.Event()
-        # On its own, so that a cancellation finds the job either not started or held, and never between.
-        work = asyncio.ensure_future(self._run(job, stop))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            stop.set()
-            while not work.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait((work,))
-            if not work.cancelled():
-                work.exception()
-            raise
+        stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return await _held(self._run(job, stop), stop)
 
-    async def _run(self, job: Job, stop: asyncio.Event) -> Finished:
-        launch = self._prepare(job)
+    async def _run(self, job: Job, stop: asyncio.Future[None]) -> Finished:
+        running = await Running.start(job, self._prepare(job), self.tier)
         try:
-            return await self._launched(job, launch, stop)
+            running.write(job.stdin, last=True)
+            stopped = await running.watch(job.limits.wall_s, stop)
         finally:
-            await in_daemon_thread(launch.close)
+            await running.end()
+        return running.finished(stopped)
 
-    async def _launched(self, job: Job, launch: Launch, stop: asyncio.Event) -> Finished:
-        begun = time.monotonic()
-        streams = _Streams(job.limits)
-        loop = asyncio.get_running_loop()
-        try:
-            transport, _ = await loop.subprocess_exec(
-                lambda: streams,
-                *launch.argv,
-                env=launch.variables,
-                cwd=launch.folder,
-                pass_fds=launch.descriptors,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise SandboxUnavailable(f"The sandbox can't be started: {error}.", hint=HINT) from error
-        stopped: Stopped = ""
-        try:
-            _feed(transport, job.stdin)
-            await _started(launch, transport.get_pid(), streams)
-            processes = Processes(transport.get_pid(), launch.root, launch.handle)
-            stopped = await _until_end(streams, processes, job, stop)
-        finally:
-            await _end(streams, Processes(transport.get_pid(), launch.root, launch.handle))
-            transport.close()
-        code = transport.get_returncode()
-        status = -signal.SIGKILL if code is None else launch.status(code)
-        if not stopped and status == -signal.SIGXCPU:
-            stopped = "cpu"
-        return Finished(
-            status=status,
-            stopped=stopped,
-            output=streams.output.text(),
-            errors=streams.errors.text(),
-            output_cut=streams.output.cut,
-            errors_cut=streams.errors.cut,
-            seconds=time.monotonic() - begun,
-            tier=self.tier,
-        )
+    async def open(self, job: Job, heard: Callable[[bytes], None]) -> Running:
+        """A job that runs until it is ended; `heard` gets what it writes, `job.stdin` is the beginning of what it
+        reads. Of the limits, whoever opens it has those on time watched. Raises what `run` does."""
+        check(job)
+        stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return await _held(self._open(job, heard, stop), stop)
+
+    async def _open(self, job: Job, heard: Callable[[bytes], None], stop: asyncio.Future[None]) -> Running:
+        running = await Running.start(job, self._prepare(job), self.tier, heard)
+        if stop.done():
+            await running.end()
+        running.write(job.stdin)
+        return running
 
 
-class _Streams(asyncio.SubprocessProtocol):
-    """What the command writes, and whether it has ended: `exited` it itself, `drained` whatever held its output too.
-    flooded: it has written far more than is kept."""
-
-    def __init__(self, limits: Limits) -> None:
-        loop = asyncio.get_running_loop()
-        self.output, self.errors = Kept(limits.output_bytes), Kept(limits.output_bytes)
-        self.exited: asyncio.Future[None] = loop.create_future()
-        self.drained: asyncio.Future[None] = loop.create_future()
-        self.flooded: asyncio.Future[None] = loop.create_future()
-        self._most = limits.flood_bytes
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        kept = self.output if fd == 1 else self.errors
-        kept.add(data)
-        if kept.total > self._most:
-            _done(self.flooded)
-
-    def process_exited(self) -> None:
-        _done(self.exited)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        _done(self.drained)
-
-
-def _done(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
-    """Written as the command reads it; what it doesn't read is dropped with it."""
-    pipe = transport.get_pipe_transport(0)
-    if isinstance(pipe, asyncio.WriteTransport):
-        pipe.write(data)
-        pipe.close()
-
-
-async def _started(launch: Launch, pid: int, streams: _Streams) -> None:
-    starting = asyncio.ensure_future(in_daemon_thread(launch.started, pid=pid))
-    problem = "it took too long"
-    done, _ = await asyncio.wait((starting,), timeout=START_S)
-    if not done:
-        await Processes(pid).end()  # then whoever waits for it finds its end
-        await asyncio.wait((starting,))
+async def _held(work: Coroutine[Any, Any, T], stop: asyncio.Future[None]) -> T:
+    """On its own, so that a cancellation finds a job either not started or held, and never between: then `stop` is
+    done, and what ends of itself is waited for."""
+    task = asyncio.ensure_future(work)
     try:
-        starting.result()
-        if done:
-            return
-    except OSError as error:
-        problem = str(error)
-    await asyncio.wait((streams.drained,), timeout=NOTE_S)
-    said = streams.errors.text().strip() or problem
-    raise SandboxUnavailable(f"The sandbox didn't come up: {said[:300]}.", hint=HINT)
-
-
-async def _until_end(streams: _Streams, processes: Processes, job: Job, stop: asyncio.Event) -> Stopped:
-    """Why it was ended, "" if it ended by itself, or nobody waits for it any more."""
-    watched = asyncio.ensure_future(processes.stop_reason(job.limits))
-    given_up = asyncio.ensure_future(stop.wait())
-    waited = (streams.exited, watched, streams.flooded, given_up)
-    try:
-        done, _ = await asyncio.wait(waited, timeout=job.limits.wall_s, return_when=asyncio.FIRST_COMPLETED)
-        if watched in done:
-            return watched.result()
-        if streams.flooded in done:
-            return "output"
-        return "" if done else "time"
-    finally:
-        watched.cancel()
-        given_up.cancel()
-
-
-async def _end(streams: _Streams, processes: Processes) -> None:
-    """Nothing of it is left when this returns."""
-    await processes.end()
-    await asyncio.wait((streams.exited, streams.drained), timeout=START_S)
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not stop.done():
+            stop.set_result(None)
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()
+        raise

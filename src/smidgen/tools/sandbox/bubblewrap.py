@@ -122,5 +122,10 @@ def _folders(job: Job) -> list[str]:
     if job.workspace is None:
         words += ["--size", size, "--tmpfs", WORKSPACE]
     else:
-        words += ["--bind" if job.writable else "--ro-bind", str(job.workspace.resolve(strict=True)), WORKSPACE]
+        folder = job.workspace.resolve(strict=True)
+        words += ["--bind" if job.writable else "--ro-bind", str(folder), WORKSPACE]
+        for path in job.hidden:
+            place = f"{WORKSPACE}/{path}"
+            is_folder = (folder / path).is_dir()
+            words += ["--tmpfs", place, "--remount-ro", place] if is_folder else ["--ro-bind", "/dev/null", place]
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE]

@@ -30,12 +30,16 @@ def check(job: Job) -> None:
     if limits.memory < LEAST_MEMORY or limits.open_files < LEAST_FILES or limits.processes < LEAST_PROCESSES:
         least = f"{LEAST_MEMORY} bytes of memory, {LEAST_FILES} open files, {LEAST_PROCESSES} processes"
         raise InvalidRequest(f"With so little no program comes up; the least is {least}.")
+    for path in job.hidden:
+        if job.workspace is None or path.startswith("/") or ".." in path.split("/") or not path:
+            raise InvalidRequest(f"{path!r} is no path in a workspace, so it can't be hidden.")
     if job.workspace is not None:
         _check_folder(job.workspace.resolve(strict=True), job.writable)
 
 
 def _texts(job: Job) -> Iterable[str]:
     yield from job.argv
+    yield from job.hidden
     for name, value in job.variables.items():
         yield f"{name}={value}"
 

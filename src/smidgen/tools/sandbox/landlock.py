@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from smidgen.errors import SandboxUnavailable
 from smidgen.tools.sandbox import Job, Tier, places, scratch, seccomp
 from smidgen.tools.sandbox.groups import Group
 from smidgen.tools.sandbox.launch import Descriptors
@@ -47,6 +48,11 @@ class Landlock:
     root = handle = 0
 
     def __init__(self, job: Job) -> None:
+        if job.hidden:
+            raise SandboxUnavailable(
+                "A rule hides files from tools, and what contains programs here can't hide single files.",
+                hint="Install bubblewrap, or give a workspace without such files.",
+            )
         scratch.sweep()
         self._scratch = tempfile.mkdtemp(prefix=f"{scratch.PREFIX}{os.getpid()}-")
         self._handles = Descriptors()
@@ -88,7 +94,8 @@ def _orders(job: Job, workspace: str, own: str) -> dict[str, object]:
     refused = [*seccomp.ALWAYS, *seccomp.WITHOUT_NAMESPACES]
     refused += seccomp.SIGNALS if version < SIGNALS_FROM else ()
     refused += seccomp.TRUNCATION if version < TRUNCATION_FROM else ()
-    readable = [*places.SYSTEM, *places.SETTINGS, *map(str, places.interpreter())]
+    # Of /proc only what DuckDB insists on.
+    readable = ["/proc/self/cgroup", *places.SYSTEM, *places.SETTINGS, *map(str, places.interpreter())]
     limits = kernel_limits(job.limits)
     limits[resource.RLIMIT_NPROC] += WATCHMEN + _processes_of_this_user()
     return {

@@ -57,12 +57,24 @@ class Processes:
     def _memory(self) -> int:
         """Resident bytes, what they share counted for each."""
         total = 0
-        with contextlib.suppress(psutil.Error):
-            alive = psutil.Process(self._root).children(recursive=True) if self._root else []
-            for pid in [process.pid for process in alive] or self._in_session():
-                with contextlib.suppress(psutil.Error):
-                    total += psutil.Process(pid).memory_info().rss
+        for pid in self.alive():
+            with contextlib.suppress(psutil.Error):
+                total += psutil.Process(pid).memory_info().rss
         return total
+
+    def alive(self) -> frozenset[int]:
+        """Their numbers, those outside."""
+        found: list[int] = []
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(self._root).children(recursive=True) if self._root else []
+            found = [process.pid for process in children]
+        return frozenset(found or self._in_session())
+
+    def interrupt(self) -> None:
+        """The command itself: the first in its namespace, else the one that leads the session."""
+        with contextlib.suppress(psutil.Error, OSError):
+            children = psutil.Process(self._root).children() if self._root else []
+            os.kill(children[0].pid if children else self._session, signal.SIGINT)
 
     def _in_session(self) -> list[int]:
         return [pid for pid in psutil.pids() if _session(pid) == self._session]

@@ -1,0 +1,160 @@
+"""The built-in tools by name, and what those of one runtime share: rules, sandbox, interpreters, a web client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+from smidgen.config import Config, permissions_path
+from smidgen.errors import ConfigError, UnknownTool
+from smidgen.tools import Tool, Use
+from smidgen.tools.builtin import NAMES as PLAIN
+from smidgen.tools.builtin import builtin_tools
+from smidgen.tools.permissions.audit import Audit
+from smidgen.tools.permissions.hidden import hidden_paths
+from smidgen.tools.permissions.policy import Policy, Rule
+from smidgen.tools.programs.interpreter import Interpreter
+from smidgen.tools.programs.sessions import Sessions
+from smidgen.tools.registry import near_names
+from smidgen.tools.sandbox.probe import Probing
+
+DATES = ("current_time", "weekday", "days_between", "date_add")
+FILES = ("list_files", "read_file", "search_files", "write_file", "edit_file", "undo_write")
+DATA = ("query",)
+PROGRAMS = ("run_python", "run_command")
+WEB = ("web_search", "fetch")
+GROUPS = {"dates": DATES, "files": FILES, "data": DATA, "programs": PROGRAMS, "web": WEB}
+NAMES = (*PLAIN, *DATA, *PROGRAMS, *WEB)
+"""All built-in tools, in the order in which a model is told of them."""
+
+
+class Toolbox:
+    """Close it with `aclose`, on the loop that its tools ran on."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.workspace = config.workspace_path()
+        self.boxes = Probing()
+        self._sessions: Sessions | None = None
+        self._allowed: list[Rule] = []
+
+    def tools(self, wanted: Sequence[str]) -> tuple[Tool, ...]:
+        """Tools, groups of them, or "all", each once, in the order given. Raises UnknownTool, ConfigError,
+        InvalidRequest."""
+        every = [one for name in wanted for one in (NAMES if name == "all" else GROUPS.get(name, (name,)))]
+        names = tuple(dict.fromkeys(every))
+        if unknown := next((one for one in names if one not in NAMES), ""):
+            known = (*NAMES, *GROUPS, "all")
+            near = near_names(unknown, known)
+            hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(known)}."
+            raise UnknownTool(f"There is no tool called {unknown!r}.", hint=hint, near=list(near))
+        makers: dict[str, Callable[[], Tool]] = {
+            "query": self._query,
+            "run_python": self._python,
+            "run_command": self._command,
+            "web_search": self._search,
+            "fetch": self._fetch,
+        }
+        found = {tool.spec.name: tool for tool in self._plain([one for one in names if one in PLAIN])}
+        return tuple(found[one] if one in found else makers[one]() for one in names)
+
+    def _plain(self, names: Sequence[str]) -> tuple[Tool, ...]:
+        """Made together: `undo_write` takes back what the others of them wrote."""
+        return builtin_tools(self.workspace, names, hidden=self.policy.hides) if names else ()
+
+    @property
+    def policy(self) -> Policy:
+        """The user's rules; without a file, the defaults. Nothing in the workspace may change them. Raises
+        ConfigError."""
+        return self._rules.with_rules(*self._allowed)
+
+    @cached_property
+    def _rules(self) -> Policy:
+        from smidgen.tools.permissions.policy_file import read_policy
+
+        path = permissions_path(self._config)
+        try:
+            policy = read_policy(path)
+        except FileNotFoundError:
+            if self._config.permissions:
+                hint = "Write it, or take `permissions` out of the configuration."
+                raise ConfigError(f"The file with rules for tools, {path}, isn't there.", hint=hint) from None
+            policy = Policy()
+        return policy.with_rules(*self._own_files(path))
+
+    def _own_files(self, rules: Path) -> list[Rule]:
+        """smidgen's own files, where they lie in the workspace, are out of every tool's sight."""
+        found: list[Rule] = []
+        for place in (rules, rules.with_name("config.toml"), self._config.home_path()):
+            with suppress(ValueError):
+                inside = place.resolve().relative_to(self.workspace.resolve())
+                if inside.parts:
+                    found.append(Rule(decision="deny", path=_literally(inside)))
+        return found
+
+    @cached_property
+    def audit(self) -> Audit | None:
+        return Audit(self._config.home_path() / "audit.sqlite") if self._config.audit == "on" else None
+
+    async def forget(self, number: int) -> None:
+        """What tools keep for a conversation that is over."""
+        if self._sessions is not None:
+            await self._sessions.end(number)
+
+    async def aclose(self) -> None:
+        if self._sessions is not None:
+            await self._sessions.aclose()
+
+    @property
+    def _writable(self) -> bool:
+        return self._config.programs == "write"
+
+    def _hidden(self) -> Sequence[str]:
+        return hidden_paths(self.workspace, self.policy)
+
+    async def _interpreter(self) -> Interpreter:
+        sandbox = await self.boxes.sandbox()
+        return await Interpreter.start(sandbox, self.workspace, writable=self._writable, hidden=tuple(self._hidden()))
+
+    def _query(self) -> Tool:
+        from smidgen.tools.data.prepared import Query
+
+        return Query(self.workspace, self.boxes.sandbox, self.policy.hides)
+
+    def _python(self) -> Tool:
+        from smidgen.tools.programs.python import python_tool
+
+        if self._sessions is None:
+            self._sessions = Sessions(self._interpreter)
+        return python_tool(self._sessions, writable=self._writable)
+
+    def _command(self) -> Tool:
+        from smidgen.tools.programs.command import command_tool
+
+        return command_tool(self.boxes.sandbox, self.workspace, writable=self._writable, hidden=self._hidden)
+
+    def _search(self) -> Tool:
+        from smidgen.tools.web.providers import provider
+        from smidgen.tools.web.search import search_tool
+
+        chosen = self._config.search
+        asked = provider(chosen.provider, chosen.url, chosen.key)
+        # Whoever configures a provider allows that it is asked.
+        self._allowed.append(Rule(decision="allow", tool="web_search", verb="fetch", host=asked.host))
+        return search_tool(asked)
+
+    def _fetch(self) -> Tool:
+        from smidgen.tools.web.client import Client
+        from smidgen.tools.web.fetch import fetch_tool
+
+        return fetch_tool(Client(may_ask=self._may_ask))
+
+    def _may_ask(self, host: str) -> bool:
+        return self.policy.ruling("fetch", (Use(verb="fetch", host=host),)).decision != "deny"
+
+
+def _literally(path: Path) -> str:
+    """As a pattern that stands for just this path."""
+    return "/".join("".join(f"[{sign}]" if sign in "*?[" else sign for sign in part) for part in path.parts)

@@ -1,0 +1,200 @@
+"""The tool `query`: one SQL SELECT over the data files of a workspace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import msgspec
+
+from smidgen.errors import ToolFailed
+from smidgen.tools import ToolOutcome, Use
+from smidgen.tools.builtin.confined import Hidden, Workspace, components
+from smidgen.tools.data import Caps, Refused, Schema, Source
+from smidgen.tools.data.engine import Boxes, Engine
+from smidgen.tools.data.hints import explained, near
+from smidgen.tools.data.schema import compact
+from smidgen.tools.data.shown import answer_of, text_of
+from smidgen.tools.data.sources import find_sources
+from smidgen.tools.function import BadArguments, FunctionTool, failure, tool
+
+_STRING_OR_COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_MOST_NAMED = 6
+
+
+def query_tool(
+    workspace: str | Path,
+    sandbox: Boxes,
+    *,
+    caps: Caps | None = None,
+    schema: str = "",
+    tables: Sequence[str] = (),
+    hidden: Hidden | None = None,
+) -> FunctionTool:
+    """A tool that reads data files of the folder `workspace`.
+
+    sandbox: gives what holds the program that opens them.
+    schema: what the model is told of the tables, for the description of the parameter `sql`; `described` reads it.
+    tables: those that the tool's description names. hidden: files that are as if they weren't there.
+    """
+    from pydantic import Field
+
+    files = _Files(workspace, sandbox, caps or Caps(), hidden)
+
+    async def query(sql: str, file: str = "") -> ToolOutcome:
+        if len(sql) > files.caps.sql:
+            raise BadArguments(f"The statement has {len(sql)} characters; {files.caps.sql} are allowed.")
+        sources = await files.chosen(sql, file)
+        result, tier = await files.engine.query(sources, sql)
+        if isinstance(result, Refused):
+            message = result.message
+            if result.kind == "sql":
+                message = explained(message, sql, result.tables)
+            return msgspec.structs.replace(failure(message, _FAULTS.get(result.kind, "world")), tier=tier)
+        value = {"columns": list(result.columns), "rows": [list(row) for row in result.rows], "more": result.more}
+        return ToolOutcome(ok=True, value=value, text=text_of(result), answer=answer_of(result), tier=tier)
+
+    told = f"one SELECT statement. Tables:\n{schema}" if schema else "one SELECT statement"
+    query.__annotations__ = {
+        "sql": Annotated[str, told, Field(json_schema_extra={"format": "sql"})],
+        "file": Annotated[str, "the file to ask; left out if the tables tell it"],
+    }
+    about = f"about {_listed(tables)}" if tables else "about data files"
+    return tool(name="query", description=f"Answer questions {about}, with one SQL SELECT.", uses=files.uses)(query)
+
+
+async def described(
+    workspace: str | Path, sandbox: Boxes, *, caps: Caps | None = None, hidden: Hidden | None = None
+) -> FunctionTool:
+    """The same, with what there is in its description. Raises ToolFailed where there are no data, or none that can be
+    read, SandboxUnavailable where nothing holds the program that reads them."""
+    caps = caps or Caps()
+    files = _Files(workspace, sandbox, caps, hidden)
+    schema = await files.schema()
+    return query_tool(
+        workspace,
+        sandbox,
+        caps=caps,
+        schema=compact(schema, caps.schema),
+        tables=[table.name for table in schema.tables],
+        hidden=hidden,
+    )
+
+
+_FAULTS: dict[str, Any] = {"sql": "arguments", "denied": "denied"}
+
+
+class _Files:
+    """The data files as they are when they are asked."""
+
+    def __init__(self, workspace: str | Path, sandbox: Boxes, caps: Caps, hidden: Hidden | None) -> None:
+        self.workspace = Workspace(workspace, hidden)
+        self.caps = caps
+        self.engine = Engine(self.workspace.root, sandbox, caps)
+
+    async def schema(self) -> Schema:
+        sources = self._all()
+        found, _ = await self.engine.schema(sources)
+        if isinstance(found, Refused):
+            raise ToolFailed(found.message)
+        if not found.tables:
+            raise ToolFailed("; ".join(dict.fromkeys(found.problems.values())) or "The databases have no tables.")
+        return found
+
+    def uses(self, arguments: Mapping[str, Any]) -> tuple[Use, ...]:
+        """The file that is named, else all of the folder: which of its files are read is told by the statement."""
+        path = "."
+        named = arguments.get("file")
+        if isinstance(named, str) and named.strip():
+            try:
+                found = _named(named, find_sources(self.workspace)[0])
+                path = found[0].path if found else "/".join(components(named)) or "."
+            except (ToolFailed, OSError):
+                pass
+        return (Use(verb="read", path=path),)
+
+    async def chosen(self, sql: str, file: str) -> tuple[Source, ...]:
+        """What is to be asked: one database, or files of the other kinds. Raises BadArguments if that isn't clear."""
+        sources = self._all()
+        if file.strip():
+            components(file)
+            if found := _named(file, sources):
+                return found
+            raise BadArguments(f"There is no data file {file!r}.{_meant(file, sources)}")
+        databases = [source for source in sources if source.kind == "sqlite"]
+        others = tuple(source for source in sources if source.kind != "sqlite")
+        words = {word.lower() for word in re.findall(r"\w+", _STRING_OR_COMMENT.sub(" ", sql))}
+        groups: list[tuple[Source, ...]] = [(database,) for database in databases]
+        if others:
+            # Only what is named need be opened; a name that isn't there is explained by all of them.
+            groups.append(tuple(source for source in others if source.table.lower() in words) or others)
+        if len(groups) == 1:
+            return groups[0]
+        return await self._with_tables(words, sources, groups)
+
+    async def _with_tables(
+        self, words: set[str], sources: tuple[Source, ...], groups: list[tuple[Source, ...]]
+    ) -> tuple[Source, ...]:
+        tables = {source.path: {source.table.lower()} for source in sources if source.kind != "sqlite"}
+        databases = [source for source in sources if source.kind == "sqlite"]
+        found, _ = await self.engine.schema(databases)
+        if isinstance(found, Refused):
+            raise BadArguments(f"Say which file: {_paths(sources)}.")
+        for table in found.tables:
+            tables.setdefault(table.file, set()).add(table.name.lower())
+        hits = [
+            len(words & set[str]().union(*(tables.get(source.path, set()) for source in group))) for group in groups
+        ]
+        best = max(hits)
+        if best and hits.count(best) == 1:
+            return groups[hits.index(best)]
+        problem = "Several files have these tables" if best else "No file has these tables"
+        raise BadArguments(f"{problem}. Say which file: {_paths(sources)}.")
+
+    def _all(self) -> tuple[Source, ...]:
+        sources, _ = find_sources(self.workspace)
+        if not sources:
+            raise ToolFailed("There are no data files in the folder: no SQLite, CSV, TSV, Parquet or JSON lines.")
+        return sources
+
+
+def _named(file: str, sources: Sequence[Source]) -> tuple[Source, ...]:
+    """The file of that path, name or table; () if there is none, or not one only."""
+    wanted = "/".join(components(file)).lower()
+    for spelling in (_path, _name, _stem, _table):
+        found = tuple(source for source in sources if spelling(source).lower() == wanted)
+        if len(found) == 1:
+            return found
+    return ()
+
+
+def _path(source: Source) -> str:
+    return source.path
+
+
+def _name(source: Source) -> str:
+    return PurePosixPath(source.path).name
+
+
+def _stem(source: Source) -> str:
+    return PurePosixPath(source.path).stem
+
+
+def _table(source: Source) -> str:
+    return source.table
+
+
+def _meant(file: str, sources: Sequence[Source]) -> str:
+    found = near(file, [source.path for source in sources])
+    return f" Did you mean {' or '.join(found)}?" if found else f" There is {_paths(sources)}."
+
+
+def _paths(sources: Sequence[Source]) -> str:
+    return _listed([source.path for source in sources])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
