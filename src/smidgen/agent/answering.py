@@ -16,6 +16,8 @@ from smidgen.agent.plan import Generate
 from smidgen.events import AgentEvent, Generated, TextDelta, Verified
 from smidgen.messages import GenerateRequest, Message, Sampling
 
+_LEFT_OUT = "The model left the tool's result out"
+
 
 class Answerer:
     """text: the answer, once its events have ended."""
@@ -71,13 +73,21 @@ class Answerer:
             attempt for attempt in action.attempts if attempt.ok and verify.missing_from_answer(self.text, attempt)
         ]
         reason = "the result is not in the answer" if left_out else ""
-        events: list[AgentEvent] = [Verified(check="answer", ok=not left_out, reason=reason)]
+        stray = verify.unfounded_number(self.text, [one for one in action.attempts if one.ok], self._asked())
+        if stray:
+            left_out = [one for one in action.attempts if one.ok]
+            reason = f"{stray} is in the answer, but not in what it rests on"
+        events: list[AgentEvent] = [Verified(check="answer", ok=not reason, reason=reason)]
         for attempt in left_out:
             addition = f"\n\n{attempt.call.name}: {attempt.text}"
-            self._journal.warn("The model left the tool's result out; it was added to the answer.")
+            told = f"The model said {stray}, which isn't in the tool's result" if stray else _LEFT_OUT
+            self._journal.warn(f"{told}; it was added to the answer.")
             events.append(TextDelta(text=addition))
             self.text += addition
         return events
+
+    def _asked(self) -> str:
+        return next((turn.content for turn in reversed(self._history) if turn.role == "user"), "")
 
     def _request(self, fitted: Fitted) -> GenerateRequest:
         settings = self._settings

@@ -22,6 +22,7 @@ from smidgen.engine import Engine
 from smidgen.errors import DeadlineExceeded, SmidgenError
 from smidgen.events import Notice
 from smidgen.messages import Message, Prompt, Segment, ToolCall, ToolSpec
+from smidgen.tools import Knowing, Tool
 
 SIMPLE_TOOLS = 3
 """Tools offered when the prompt is simplified."""
@@ -29,6 +30,8 @@ MAX_PRIORS = 64
 NEXT_CHOICE, NEXT_MOST = 0.5, 20.0
 """How much less similarity counts for a further call than for the first, and its weight at most: beside a larger one,
 which tools were called already would not count."""
+KNOWN = 0.6
+"""Share of a request that a tool's own data must know, for it to be chosen without looking any further."""
 UNCALLED = 2.0
 """What speaks for a tool that a part of the request is about and that wasn't called yet."""
 _PRIORS: WeakKeyDictionary[Engine, dict[str, tuple[float, ...]]] = WeakKeyDictionary()
@@ -38,12 +41,18 @@ class Chooser:
     """For one run. `notices`: what went wrong with the embedder, to be told."""
 
     def __init__(
-        self, asking: Asking, settings: AgentSettings, history: Sequence[Message], offered: Sequence[ToolSpec]
+        self,
+        asking: Asking,
+        settings: AgentSettings,
+        history: Sequence[Message],
+        offered: Sequence[ToolSpec],
+        tools: Sequence[Tool] = (),
     ) -> None:
         self._asking = asking
         self._settings = settings
         self._history = history
         self._offered = tuple(offered)
+        self._tools = tuple(tools)
         self._request = next((turn.content for turn in reversed(history) if turn.role == "user"), "")
         self._relevance: Relevance | None = None
         self._measured = False
@@ -59,6 +68,9 @@ class Chooser:
         plain = None if simplified or "rules" in self._settings.off else rules.speaks_for(self._request, self._offered)
         if plain is not None:
             return Choice(tool=plain, reason=f"the request is plainly for {plain}", shortlist=(plain,))
+        known = known_to(self._request, self._tools, failed if simplified else ())
+        if known is not None and wanted == "auto":
+            return Choice(tool=known, reason=f"the request is about what {known} holds", shortlist=(known,))
         near = await self._near()
         if near is None:
             return await self._by_example(simplified, failed)
@@ -262,6 +274,17 @@ class Chooser:
                 known.pop(next(iter(known)))
             known[key] = await self._asking.score(messages, names)
         return known[key]
+
+
+def known_to(request: str, tools: Sequence[Tool], failed: Collection[str] = ()) -> str | None:
+    """The tool whose own data know most of the request, if they know enough."""
+    shares = {
+        tool.spec.name: tool.knows(request)
+        for tool in tools
+        if isinstance(tool, Knowing) and tool.spec.name not in failed
+    }
+    best = max(shares, key=lambda name: shares[name], default=None)
+    return best if best is not None and shares[best] >= KNOWN else None
 
 
 def lead(dialect: Dialect, name: str) -> str:

@@ -13,10 +13,10 @@ import msgspec
 
 from smidgen.agent.ground import default_of, properties_of
 from smidgen.agent.rules.spans import dates, durations
-from smidgen.agent.words import spaced
 from smidgen.dialects.convert import types_of
 from smidgen.dialects.grammar import TWO_PARTS
 from smidgen.messages import JsonSchema, ToolSpec
+from smidgen.tools.words import spaced
 
 _EXAMPLES = re.compile(r"\be\.?g\b|\bfor instance\b|\bsuch as\b|\blike\b|\betc\b|\.\.\.|\bexample", re.IGNORECASE)
 _DEFAULT = re.compile(

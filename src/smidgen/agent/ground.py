@@ -16,9 +16,10 @@ import msgspec
 from smidgen.agent.measures import converted, units_like
 from smidgen.agent.numbers import PI, Said, is_ordinal, said_numbers
 from smidgen.agent.rules.spans import files
-from smidgen.agent.words import choices_of, holds, stems
+from smidgen.agent.words import choices_of, holds
 from smidgen.dialects.convert import convert, types_of
 from smidgen.messages import JsonSchema, ToolSpec
+from smidgen.tools.words import stems
 
 _DEFAULT = re.compile(
     r"\bdefaults?\s*(?:value\s*)?(?:is|are|to|of|=|:)?\s*(?:set to\s*)?"

@@ -13,7 +13,7 @@ from smidgen.agent import AgentSettings, Strategy, Supply, prompts, rules, verif
 from smidgen.agent.answering import Answerer
 from smidgen.agent.asking import Asking
 from smidgen.agent.calling import outcome_of
-from smidgen.agent.choosing import Chooser
+from smidgen.agent.choosing import Chooser, known_to
 from smidgen.agent.deadline import Deadline
 from smidgen.agent.journal import Journal
 from smidgen.agent.plan import (
@@ -48,8 +48,8 @@ from smidgen.events import (
     ToolReturned,
     Verified,
 )
-from smidgen.messages import Message, ToolSpec
-from smidgen.tools import Tool
+from smidgen.messages import Message, ToolCall, ToolSpec
+from smidgen.tools import Knowing, Tool
 from smidgen.tools.permissions.guard import Guard, preview_of
 from smidgen.tools.permissions.provenance import Said
 from smidgen.tools.registry import Registry
@@ -97,7 +97,9 @@ class Performer:
         self.ended = False
         self._deadline = Deadline(settings.timeout_s)
         self._asking = Asking(supply, self._deadline, embedder)
-        self._chooser = Chooser(self._asking, settings, self._history, self._offered)
+        offered = {spec.name for spec in self._offered}
+        held = [tool for tool in self._tools if tool.spec.name in offered]
+        self._chooser = Chooser(self._asking, settings, self._history, self._offered, held)
         self._journal = Journal()
         self._writer = Writer(
             self._asking, settings, self._history, self._request, self._tools, self._chooser, self._journal
@@ -181,7 +183,7 @@ class Performer:
         request = self._request
         if action.strategy == "rules":
             found = rules.match(request, self._offered, self._request_before(), self._answered())
-            choice = found or Choice(tool="", reason="")
+            choice = found or self._looked_up() or Choice(tool="", reason="")
             if len(choice.calls) > 1 and not self.state.several:
                 choice = Choice(tool="", reason="")
             if choice.calls:
@@ -204,6 +206,16 @@ class Performer:
         self._chooser.notices.clear()
         yield Routed(strategy=action.strategy, reason=choice.reason)
         self._change(choice=choice)
+
+    def _looked_up(self) -> Choice | None:
+        """Where data that the user gave know of the request, and need no model to be asked."""
+        name = known_to(self._request, [tool for tool in self._tools if tool.spec in self._offered])
+        tool = self._tools.get(name) if name else None
+        arguments = tool.arguments_for(self._request) if isinstance(tool, Knowing) else None
+        if name is None or arguments is None:
+            return None
+        call = ToolCall(name=name, arguments=arguments)
+        return Choice(tool=name, reason=f"the request is about what {name} holds", calls=(call,))
 
     async def _write_call(self, action: WriteCall) -> AsyncIterator[AgentEvent]:
         async with aclosing(cast(Any, self._writer.write(action, self.state))) as events:
@@ -249,7 +261,14 @@ class Performer:
             ToolRecord(name=call.name, arguments=call.arguments, result=outcome.value, ok=outcome.ok)
         )
         text = self._results.shown(outcome.text, self._room())
-        attempt = Attempt(call=call, ok=outcome.ok, text=text, answer=outcome.answer, fault=outcome.fault)
+        attempt = Attempt(
+            call=call,
+            ok=outcome.ok,
+            text=text,
+            answer=outcome.answer,
+            fault=outcome.fault,
+            material=outcome.material,
+        )
         self.state = after_attempt(self.state, attempt)
         if not outcome.ok:
             self._deadline.remaining()

@@ -14,10 +14,10 @@ import msgspec
 
 from smidgen.agent.ground import numbers_missing, properties_of
 from smidgen.agent.numbers import implied_numbers
-from smidgen.agent.words import spaced
 from smidgen.agent.work import wants_other_work
 from smidgen.messages import ToolSpec
 from smidgen.models.tool_use import Gate, Order
+from smidgen.tools.words import spaced
 
 Vector = Sequence[float]
 MAX_TEXT = 1500

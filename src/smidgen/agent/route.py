@@ -15,9 +15,9 @@ from typing import cast
 import msgspec
 
 from smidgen.agent.numbers import has_number
-from smidgen.agent.words import stems
 from smidgen.agent.work import wants_other_work
 from smidgen.messages import JsonSchema, Message, ToolSpec
+from smidgen.tools.words import stems
 
 CHAT = "chat"
 THRESHOLD = 0.5

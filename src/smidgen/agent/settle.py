@@ -16,9 +16,10 @@ import msgspec
 from smidgen.agent.ground import UNIT_NAME, about_of, default_of, fitting, properties_of, required_of
 from smidgen.agent.measures import measures_other, units_like
 from smidgen.agent.numbers import is_ordinal, reads_as, said_numbers
-from smidgen.agent.words import choices_of, holds, spaced, stems
+from smidgen.agent.words import choices_of, holds
 from smidgen.dialects.convert import types_of
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
+from smidgen.tools.words import spaced, stems
 
 
 def without_inventions(

@@ -15,9 +15,10 @@ import msgspec
 from smidgen.agent.ground import default_of, properties_of
 from smidgen.agent.numbers import Said, reads_as, said_numbers
 from smidgen.agent.rules.spans import dates
-from smidgen.agent.words import choices_of, holds, stems
+from smidgen.agent.words import choices_of, holds
 from smidgen.messages import ToolCall, ToolSpec
 from smidgen.models.tool_use import More
+from smidgen.tools.words import stems
 
 _QUOTED = re.compile(r"(?<!\w)['\"‘“](?P<text>[^'\"’”]{2,60})['\"’”](?!\w)")
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w&.-]*(?:\s+(?:of\s+|the\s+)?[A-Z][\w&.-]*)*")

@@ -49,6 +49,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     answer: str = ""
     fault: Fault = ""
+    material: bool = False
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

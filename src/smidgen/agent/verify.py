@@ -13,9 +13,10 @@ from smidgen.agent.numbers import known_numbers, readings, written
 from smidgen.agent.route import evidence, examples_of
 from smidgen.agent.settle import is_reading, is_said
 from smidgen.agent.state import Attempt, Verdict
-from smidgen.agent.words import holds, spaced, stems
+from smidgen.agent.words import holds
 from smidgen.messages import ToolCall, ToolSpec
 from smidgen.tools import Effect
+from smidgen.tools.words import spaced, stems
 
 _ISO_DATE = re.compile(r"\b\d{4}-\d{1,2}-\d{1,2}\b")
 _CONSTANTS = {Decimal(number) for number in (0, 1, 2, 3, 7, 10, 12, 24, 30, 52, 60, 100, 365, 1000, 1024, 3600)}
@@ -40,6 +41,9 @@ def check_call(call: ToolCall, spec: ToolSpec, effect: Effect, sources: Sequence
     copied = copied_example(call, spec, text)
     if copied:
         return Verdict(ok=False, reason=f"{copied} is only an example; use what the request says")
+    literal = unsaid_literal(call, spec, text)
+    if literal:
+        return Verdict(ok=False, reason=f"nobody said '{literal}'; use the request's own words and numbers")
     typed = type_as_value(call, spec, text)
     if typed:
         return Verdict(ok=False, reason=f"{typed} is only a type; use the request's own words")
@@ -62,6 +66,21 @@ def copied_example(call: ToolCall, spec: ToolSpec, text: str) -> str:
         is_example = isinstance(value, str) and value in examples_of(properties.get(name, {})) and value not in text
         if is_example and any(number not in known for number in numbers_in_value(value)):
             return str(value)
+    return ""
+
+
+def unsaid_literal(call: ToolCall, spec: ToolSpec, text: str) -> str:
+    """A text within SQL that neither was said nor is told of the data: a placeholder, or made up; else ""."""
+    for name, value in call.arguments.items():
+        schema = properties_of(spec).get(name, {})
+        if schema.get("format") != "sql" or not isinstance(value, str):
+            continue
+        told = f"{text} {schema.get('description', '')}".lower()
+        for literal in re.findall(r"'([^'%]+)'", value):
+            if len(literal) == 1 and not re.search(rf"(?<!\w){re.escape(literal)}(?!\w)", text):
+                return literal
+            if literal.lower() not in told and not stems(literal) & stems(told):
+                return literal
     return ""
 
 
@@ -99,6 +118,8 @@ def ungrounded_number(call: ToolCall, spec: ToolSpec, text: str) -> str:
         schema = properties.get(name, {})
         if value == default_of(schema) or value in cast(list[Any], schema.get("enum", [])):
             continue
+        if schema.get("format") == "python":
+            continue  # what a program counts and computes with is its own
         if is_reading(value, name, schema, text):
             continue
         for leaf in _leaves(value):
@@ -252,11 +273,28 @@ def _names_something(call: ToolCall, spec: ToolSpec, text: str) -> bool:
 
 
 def missing_from_answer(answer: str, attempt: Attempt) -> str:
-    """A tool's result that the answer should hold but doesn't: a short result's every number. "" if all is well."""
-    if len(attempt.text) > 200:
+    """A tool's result that the answer should hold but doesn't: a short result's every number, where it isn't material to
+    answer from. "" if all is well."""
+    if attempt.material or len(attempt.text) > 200:
         return ""
     result = attempt.text.rsplit("=", 1)[-1]
     return attempt.text if set(written(result)) - set(written(answer)) else ""
+
+
+def unfounded_number(answer: str, attempts: Sequence[Attempt], request: str) -> str:
+    """A number in an answer that rests on material alone, and stands neither there nor in the request; "" if there is
+    none. Small whole numbers may be counts, or the numbers of a list."""
+    if not attempts or not all(attempt.material for attempt in attempts):
+        return ""
+    known = {reading for attempt in attempts for reading in written(attempt.text)} | set(written(request))
+    for number in written(answer):
+        is_count = number == number.to_integral_value() and abs(number) <= COUNTED
+        if number not in known and not is_count:
+            return f"{number:f}"
+    return ""
+
+
+COUNTED = 20
 
 
 def is_looping(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from smidgen.agent.words import stems
+from smidgen.tools.words import stems
 
 _WORK: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("delete", "remove", "erase"), ()), (("rename", "move"), ("reschedule",)), (("copy", "duplicate"), ()),

@@ -21,12 +21,12 @@ from smidgen.tools.registry import near_names
 from smidgen.tools.sandbox.probe import Probing
 
 DATES = ("current_time", "weekday", "days_between", "date_add")
-FILES = ("list_files", "read_file", "search_files", "write_file", "edit_file", "undo_write")
+FILES = ("list_files", "read_file", "search_files", "look_up", "write_file", "edit_file", "undo_write")
 DATA = ("query",)
 PROGRAMS = ("run_python", "run_command")
 WEB = ("web_search", "fetch")
 GROUPS = {"dates": DATES, "files": FILES, "data": DATA, "programs": PROGRAMS, "web": WEB}
-NAMES = (*PLAIN, *DATA, *PROGRAMS, *WEB)
+NAMES = (*PLAIN, "look_up", *DATA, *PROGRAMS, *WEB)
 """All built-in tools, in the order in which a model is told of them."""
 
 
@@ -51,6 +51,7 @@ class Toolbox:
             hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(known)}."
             raise UnknownTool(f"There is no tool called {unknown!r}.", hint=hint, near=list(near))
         makers: dict[str, Callable[[], Tool]] = {
+            "look_up": self._look_up,
             "query": self._query,
             "run_python": self._python,
             "run_command": self._command,
@@ -117,6 +118,12 @@ class Toolbox:
     async def _interpreter(self) -> Interpreter:
         sandbox = await self.boxes.sandbox()
         return await Interpreter.start(sandbox, self.workspace, writable=self._writable, hidden=tuple(self._hidden()))
+
+    def _look_up(self) -> Tool:
+        from smidgen.tools.builtin.confined import Workspace
+        from smidgen.tools.lookup.look_up import LookUp
+
+        return LookUp(Workspace(self.workspace, self.policy.hides))
 
     def _query(self) -> Tool:
         from smidgen.tools.data.prepared import Query

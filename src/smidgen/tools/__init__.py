@@ -37,7 +37,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came back. `value` is JSON-able. `text` is how the model reads it. `answer`, if not empty, already answers
     the user in words (a template, no model needed). `fault` says why `ok` is false. `tier`: what contained the program
-    that was run for it, "" if none was."""
+    that was run for it, "" if none was. `material`: the text is what to answer from, and more than the answer."""
 
     ok: bool
     value: Any
@@ -45,6 +45,7 @@ class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
     fault: Fault = ""
     tier: str = ""
+    material: bool = False
 
 
 @runtime_checkable
@@ -84,4 +85,18 @@ class Preparing(Protocol):
 
     async def prepared(self) -> Tool:
         """The tool as it is now; asked for before each run. Raises typed errors."""
+        ...
+
+
+@runtime_checkable
+class Knowing(Protocol):
+    """A tool over its user's own data, which tells by looking there whether a request is about them: better than any
+    model can tell from a description."""
+
+    def knows(self, request: str) -> float:
+        """How much of what the request is about is there, 0 to 1. Quick, and pure once the tool is prepared."""
+        ...
+
+    def arguments_for(self, request: str) -> dict[str, Any] | None:
+        """Those of the call that answers it, None where a model has to write them."""
         ...

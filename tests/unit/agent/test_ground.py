@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from smidgen.agent import ground, settle
-from smidgen.agent.words import holds, spaced, stems
+from smidgen.agent.words import holds
 from smidgen.messages import ToolCall, ToolSpec
+from smidgen.tools.words import spaced, stems
 
 
 def spec(required: list[str], **properties: Any) -> ToolSpec:

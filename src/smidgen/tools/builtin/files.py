@@ -65,7 +65,7 @@ def _reading_tools(workspace: Workspace) -> tuple[FunctionTool, ...]:
         text, cut = _read_lines(workspace, path, first_line, last_line)
         if not text:
             text = "(empty)" if first_line == 1 else f"(the file ends before line {first_line})"
-        return ToolOutcome(ok=True, value=text, text=text + cut)
+        return ToolOutcome(ok=True, value=text, text=text + cut, material=True)
 
     @tool(uses=_use("read", "folder", "."))
     def search_files(text: str, folder: str = ".") -> ToolOutcome:
@@ -84,7 +84,7 @@ def _reading_tools(workspace: Workspace) -> tuple[FunctionTool, ...]:
         lines = lines or [f"No file {'that was searched ' if search.notes else ''}contains {text!r}."]
         lines += [f"[{note}]" for note in search.notes]
         said = "\n".join(lines)
-        return ToolOutcome(ok=True, value=matches, text=said, answer=said)
+        return ToolOutcome(ok=True, value=matches, text=said, answer=said, material=True)
 
     return list_files, read_file, search_files
 

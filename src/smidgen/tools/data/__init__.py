@@ -86,5 +86,5 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 100
     cell: int = 500
     total: int = 100_000
-    sql: int = 10_000
+    sql: int = 2000
     schema: int = 2000

@@ -51,6 +51,20 @@ def _explained(message: str, sql: str, tables: Mapping[str, Sequence[str]]) -> s
     return message if message.endswith((".", "!", "?")) else f"{message}."
 
 
+def misspelt(sql: str, values: Sequence[str]) -> str:
+    """Of a statement that found nothing: a text in it that isn't in the data though one much like it is; "" if there is
+    none."""
+    literals: list[str] = re.findall(r"'((?:[^']|'')*)'", sql)
+    for literal in literals:
+        wanted = literal.replace("''", "'").strip("%")
+        if not wanted or wanted in values:
+            continue
+        found = [value for value in values if value.lower() == wanted.lower()]
+        if found := found or difflib.get_close_matches(wanted, values, n=1, cutoff=0.8):
+            return f"There is no {wanted!r} in the data, but {found[0]!r}."
+    return ""
+
+
 def near(wrong: str, there: Sequence[str], most: int = 2) -> list[str]:
     """The names that may have been meant, the likeliest first."""
     lower = {one.lower(): one for one in there}

@@ -14,11 +14,13 @@ from smidgen.tools import ToolOutcome, Use
 from smidgen.tools.builtin.confined import Hidden, Workspace, components
 from smidgen.tools.data import Caps, Refused, Schema, Source
 from smidgen.tools.data.engine import Boxes, Engine
-from smidgen.tools.data.hints import explained, near
-from smidgen.tools.data.schema import compact
+from smidgen.tools.data.hints import explained, misspelt, near
+from smidgen.tools.data.known import Vocabulary, share_known, vocabulary
+from smidgen.tools.data.schema import compact, patterns
 from smidgen.tools.data.shown import answer_of, text_of
 from smidgen.tools.data.sources import find_sources
 from smidgen.tools.function import BadArguments, FunctionTool, failure, tool
+from smidgen.tools.wrappers import Wrapped
 
 _STRING_OR_COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _MOST_NAMED = 6
@@ -31,13 +33,15 @@ def query_tool(
     caps: Caps | None = None,
     schema: str = "",
     tables: Sequence[str] = (),
+    values: Sequence[str] = (),
     hidden: Hidden | None = None,
 ) -> FunctionTool:
     """A tool that reads data files of the folder `workspace`.
 
     sandbox: gives what holds the program that opens them.
     schema: what the model is told of the tables, for the description of the parameter `sql`; `described` reads it.
-    tables: those that the tool's description names. hidden: files that are as if they weren't there.
+    tables: those that the tool's description names. values: texts in the data, as far as they
+    are known. hidden: files that are as if they weren't there.
     """
     from pydantic import Field
 
@@ -53,34 +57,52 @@ def query_tool(
             if result.kind == "sql":
                 message = explained(message, sql, result.tables)
             return msgspec.structs.replace(failure(message, _FAULTS.get(result.kind, "world")), tier=tier)
+        if not result.rows and (hint := misspelt(sql, values)):
+            return msgspec.structs.replace(failure(hint, "arguments"), tier=tier)
         value = {"columns": list(result.columns), "rows": [list(row) for row in result.rows], "more": result.more}
         return ToolOutcome(ok=True, value=value, text=text_of(result), answer=answer_of(result), tier=tier)
 
     told = f"one SELECT statement. Tables:\n{schema}" if schema else "one SELECT statement"
     query.__annotations__ = {
-        "sql": Annotated[str, told, Field(json_schema_extra={"format": "sql"})],
+        "sql": Annotated[str, told, Field(max_length=files.caps.sql, json_schema_extra={"format": "sql"})],
         "file": Annotated[str, "the file to ask; left out if the tables tell it"],
     }
     about = f"about {_listed(tables)}" if tables else "about data files"
     return tool(name="query", description=f"Answer questions {about}, with one SQL SELECT.", uses=files.uses)(query)
 
 
+class Described(Wrapped):
+    """The tool with its tables told, which it also knows a request by."""
+
+    def __init__(self, inner: FunctionTool, words: Vocabulary) -> None:
+        super().__init__(inner)
+        self._words = words
+
+    def knows(self, request: str) -> float:
+        return share_known(request, self._words)
+
+    def arguments_for(self, request: str) -> None:
+        """SQL is for a model to write."""
+
+
 async def described(
     workspace: str | Path, sandbox: Boxes, *, caps: Caps | None = None, hidden: Hidden | None = None
-) -> FunctionTool:
+) -> Described:
     """The same, with what there is in its description. Raises ToolFailed where there are no data, or none that can be
     read, SandboxUnavailable where nothing holds the program that reads them."""
     caps = caps or Caps()
     files = _Files(workspace, sandbox, caps, hidden)
     schema = await files.schema()
-    return query_tool(
+    told = query_tool(
         workspace,
         sandbox,
         caps=caps,
-        schema=compact(schema, caps.schema),
+        schema="\n".join(part for part in (compact(schema, caps.schema), patterns(schema)) if part),
         tables=[table.name for table in schema.tables],
+        values=[value for table in schema.tables for column in table.columns for value in column.values],
         hidden=hidden,
     )
+    return Described(told, vocabulary(schema))
 
 
 _FAULTS: dict[str, Any] = {"sql": "arguments", "denied": "denied"}

@@ -37,6 +37,28 @@ def compact(schema: Schema, most: int = 2000) -> str:
     return _fitting(schema.tables, several, most) or text[:most]
 
 
+def patterns(schema: Schema) -> str:
+    """How totals, extremes and comparisons are written, with a table of this schema; "" if none has what it takes."""
+    for table in schema.tables:
+        numbers = [column for column in table.columns if _is_amount(column)]
+        texts = [column for column in table.columns if plain_type(column.type) == "text" and not column.refers]
+        if numbers and texts:
+            held, text, number = name(table.name), name(texts[0].name), name(numbers[-1].name)
+            return (
+                f"all {number} together: SELECT sum({number}) FROM {held}\n"
+                f"the most {number}: SELECT {text} FROM {held} ORDER BY {number} DESC LIMIT 1\n"
+                f"more {number} than X: SELECT {text} FROM {held} WHERE {number} > "
+                f"(SELECT {number} FROM {held} WHERE {text} = 'X')\n"
+                f"{number} of X: SELECT {number} FROM {held} WHERE {text} = 'X'"
+            )
+    return ""
+
+
+def _is_amount(column: Column) -> bool:
+    plain = plain_type(column.type) in ("integer", "real", "decimal")
+    return plain and not column.is_key and not column.refers and not column.name.lower().endswith("id")
+
+
 def line(table: Table, detail: int = 3) -> str:
     """detail: 0 names only, 1 types and references too, 2 ranges and few values, 3 examples of many and row counts."""
     inner = ", ".join(_column(column, detail, table.rows) for column in table.columns)
@@ -69,7 +91,7 @@ def _column(column: Column, detail: int, rows: int | None) -> str:
 
 
 def _values(column: Column, detail: int, rows: int | None) -> str:
-    """A range, all values, or an example; "" where none tells anything."""
+    """A range of dates or years, all values, or an example; "" where none tells anything."""
     low, high = column.low, column.high
     if low is None or high is None:
         return ""
@@ -92,11 +114,9 @@ def _values(column: Column, detail: int, rows: int | None) -> str:
         return ""
     if isinstance(high, str) or isinstance(low, bool):
         return ""
-    return _number(low) if low == high else f"{_number(low)}..{_number(high)}"
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+    # Of numbers only what tells that they are years: small models take the ends of a range for what is asked about.
+    are_years = isinstance(low, int) and isinstance(high, int) and 1000 <= low <= high <= 2999
+    return ("" if low == high else f"{low}..{high}") if are_years else ""
 
 
 def _text(value: str) -> str:

@@ -10,6 +10,7 @@ MOST_SHOWN = 30
 MOST_CHARACTERS = 6000
 LONGEST_CELL = 120
 """In a table; a single value is shown as it came."""
+NOTHING = "Nothing in the data fits that."
 MOST_ANSWERED = 20
 """Lines of an answer that needs no model."""
 
@@ -36,11 +37,14 @@ def text_of(rows: Rows) -> str:
 
 
 def answer_of(rows: Rows) -> str:
-    """A single value or a short column, to be said to the user as it is; "" for anything that needs words."""
-    if len(rows.columns) != 1 or rows.more or rows.notes or not 0 < len(rows.rows) <= MOST_ANSWERED:
+    """A few rows, to be said to the user as they are: a small model that puts them into words mixes them up. "" for
+    more."""
+    if rows.more or rows.notes or len(rows.rows) > MOST_ANSWERED:
         return ""
-    if any(row[0] is None for row in rows.rows):
-        return ""
+    if all(value is None for row in rows.rows for value in row):
+        return NOTHING
+    if len(rows.columns) > 1:
+        return text_of(rows)
     return "\n".join(said(row[0]) for row in rows.rows)
 
 

@@ -76,7 +76,7 @@ def fetch_tool(client: Client, *, extraction_s: float = EXTRACTION_S) -> Functio
             )
         notes = [*_notes(page, len(text)), *([note] if note else [])]
         text = text[:MAX_CHARACTERS]
-        return ToolOutcome(ok=True, value=text, text="\n".join([text, *(f"[{note}]" for note in notes)]))
+        return ToolOutcome(ok=True, value=text, text="\n".join([text, *(f"[{note}]" for note in notes)]), material=True)
 
     return fetch
 

@@ -43,7 +43,7 @@ def search_tool(provider: Provider) -> FunctionTool:
             said = "1 result was" if left_out == 1 else f"{left_out} results were"
             lines.append(f"[{said} left out: no address that can be fetched]")
         text = "\n".join(lines)
-        return ToolOutcome(ok=True, value=found[:count], text=text)
+        return ToolOutcome(ok=True, value=found[:count], text=text, material=True)
 
     return web_search
 
