@@ -273,12 +273,15 @@ def _names_something(call: ToolCall, spec: ToolSpec, text: str) -> bool:
 
 
 def missing_from_answer(answer: str, attempt: Attempt) -> str:
-    """A tool's result that the answer should hold but doesn't: a short result's every number, where it isn't material to
+    """A tool's result that the answer should hold but doesn't: a short result's every number, unless it is material to
     answer from. "" if all is well."""
     if attempt.material or len(attempt.text) > 200:
         return ""
     result = attempt.text.rsplit("=", 1)[-1]
     return attempt.text if set(written(result)) - set(written(answer)) else ""
+
+
+COUNTED = 20
 
 
 def unfounded_number(answer: str, attempts: Sequence[Attempt], request: str) -> str:
@@ -292,9 +295,6 @@ def unfounded_number(answer: str, attempts: Sequence[Attempt], request: str) -> 
         if number not in known and not is_count:
             return f"{number:f}"
     return ""
-
-
-COUNTED = 20
 
 
 def is_looping(text: str) -> bool:

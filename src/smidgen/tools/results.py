@@ -20,10 +20,12 @@ class Results:
         self._kept: OrderedDict[str, list[str]] = OrderedDict()
         self._next: dict[str, int] = {}
         self._count = 0
+        self._last = ""
 
     def shown(self, text: str, characters: int) -> str:
-        """The text if it has at most so many characters, else its first part, and how to read on."""
-        if len(text) <= characters:
+        """The text if it has at most so many characters or is a part already, else its first part, and how to read
+        on."""
+        if len(text) <= characters or text == self._last:
             return text
         self._count += 1
         name = f"r{self._count}"
@@ -67,7 +69,8 @@ class Results:
     def _told(self, name: str, number: int) -> str:
         parts = self._kept[name]
         on = f'; read on with read_more("{name}")' if number < len(parts) else ""
-        return f"{parts[number - 1]}\n[part {number} of {len(parts)}{on}]"
+        self._last = f"{parts[number - 1]}\n[part {number} of {len(parts)}{on}]"
+        return self._last
 
 
 def _parts(text: str, characters: int) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from smidgen.tools.data import Column, Rows, Schema, Table
 from smidgen.tools.data.hints import explained, near
 from smidgen.tools.data.schema import compact, line, plain_type
-from smidgen.tools.data.shown import answer_of, text_of
+from smidgen.tools.data.shown import NOTHING, answer_of, text_of
 from smidgen.tools.data.sources import named, table_name
 
 ALBUM = Table(
@@ -124,9 +124,9 @@ def test_rows_as_text() -> None:
     assert text_of(rows(("n",), (42.0,))) == "42"
     assert text_of(rows(("t",), ("a",), ("b",))) == answer_of(rows(("t",), ("a",), ("b",))) == "a\nb"
     two = rows(("name", "year"), ("x|y", 1), (None, 2))
-    assert text_of(two) == "name | year\nx\\|y | 1\nNULL | 2" and answer_of(two) == ""
-    assert text_of(rows(("a",))) == "(no rows)" and answer_of(rows(("a",))) == ""
-    assert answer_of(rows(("a",), (None,))) == ""
+    assert text_of(two) == "name | year\nx\\|y | 1\nNULL | 2" and answer_of(two) == text_of(two)
+    assert text_of(rows(("a",))) == "(no rows)" and answer_of(rows(("a",))) == NOTHING
+    assert answer_of(rows(("a",), (None,))) == NOTHING
     many = rows(("a", "b"), *((number, "x") for number in range(100)))
     assert text_of(many).endswith("29 | x\n[30 of 100 rows shown]")
     cut = rows(("a",), *((number,) for number in range(100)), more=True)

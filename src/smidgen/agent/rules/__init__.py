@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from smidgen.agent.rules import clauses, dates, files, plain, problems, spans
+from smidgen.agent.rules import clauses, commands, dates, files, plain, problems, spans
 from smidgen.agent.rules.languages import in_english
 from smidgen.agent.rules.plain import MAX_REQUEST
 from smidgen.agent.rules.spelling import corrected
@@ -18,18 +18,26 @@ from smidgen.agent.state import Choice
 from smidgen.messages import ToolCall, ToolSpec
 
 MAX_CALLS = 8
+_READ_ON = re.compile(
+    r"^(?:please\s+)?(?:more|read\s+(?:on|more)|go\s+on|continue(?:\s+reading)?|next(?:\s+part)?|show\s+(?:me\s+)?more"
+    r"|(?:and\s+)?the\s+rest)[.!?]*$",
+    re.IGNORECASE,
+)
 
 
 def match(request: str, tools: Sequence[ToolSpec], before: str = "", answered: str = "") -> Choice | None:
     """The calls a request plainly stands for, or None. The results of such calls are the answer. before: the user's
     request before this one, which "and in Tokyo?" leans on; answered: what was answered to it, which "save that in
     notes.txt" means."""
+    written = commands.written(request, tools)
+    if written is not None:
+        return Choice(tool=written.name, reason="the request is a call", calls=(written,), direct=True)
     text = " ".join(request.split())
     if not text or len(text) > MAX_REQUEST:
         return None
-    written = plain.written(text, tools)
-    if written is not None:
-        return Choice(tool=written.name, reason="the request is a call", calls=(written,), direct=True)
+    if _READ_ON.match(text) and _offered([ToolCall(name="read_more", arguments={})], tools):
+        call = ToolCall(name="read_more", arguments={})
+        return Choice(tool="read_more", reason="the request is to read on", calls=(call,), direct=True)
     kept = files.answer_kept(clauses.bare(text), answered)
     if kept and _offered(kept, tools):
         return Choice(

@@ -1,15 +1,14 @@
-"""Requests that are one plain thing as a whole: an exact call or command, arithmetic, a date, a file by name."""
+"""Requests that are one plain thing as a whole: arithmetic, a date, a file by name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from smidgen.agent.rules.files import is_searched_for
 from smidgen.agent.rules.spans import files, zones
-from smidgen.dialects import python_call
 from smidgen.errors import SmidgenError
-from smidgen.messages import ToolCall, ToolSpec
+from smidgen.messages import ToolCall
 
 MAX_REQUEST = 300
 _ASKING = re.compile(
@@ -72,22 +71,7 @@ _SEARCH = re.compile(
     r"\s+(?:the\s+word\s+)?[`'\"]?(?P<text>[^`'\"]+?)[`'\"]?(?:\s+in\s+(?:the|my|all)\s+files)?$",
     re.IGNORECASE,
 )
-_COMMAND = re.compile(r"^/?(?P<name>[a-z]\w*)\s*:\s*(?P<rest>\S.*)$", re.IGNORECASE)
-_PREFIXES = {"calc": ("calculator", "expression"), "read": ("read_file", "path"), "search": ("search_files", "text")}
-
 Rule = Callable[[str], "tuple[str, dict[str, str]] | None"]
-
-
-def written(request: str, tools: Sequence[ToolSpec]) -> ToolCall | None:
-    """A call or a command in so many words: `calculator(expression="2+2")`, "calc: 2+2"."""
-    call = _written_call(request, tools)
-    if call is not None:
-        return call
-    command = _command(request)
-    parameters = {tool.name: set(tool.parameters.get("properties", {})) for tool in tools}
-    if command and set(command[1]) <= parameters.get(command[0], set()):
-        return ToolCall(name=command[0], arguments=dict(command[1]))
-    return None
 
 
 def call_of(clause: str) -> ToolCall | None:
@@ -103,20 +87,6 @@ def arithmetic(clause: str) -> str | None:
     """The expression that a clause asks for."""
     found = _arithmetic(clause)
     return found[1]["expression"] if found else None
-
-
-def _written_call(text: str, tools: Sequence[ToolSpec]) -> ToolCall | None:
-    parsed = python_call.parse(text, tools)
-    known = {tool.name for tool in tools}
-    return parsed.calls[0] if len(parsed.calls) == 1 and not parsed.text and parsed.calls[0].name in known else None
-
-
-def _command(text: str) -> tuple[str, dict[str, str]] | None:
-    found = _COMMAND.match(text)
-    if found is None or found["name"].lower() not in _PREFIXES:
-        return None
-    tool, parameter = _PREFIXES[found["name"].lower()]
-    return tool, {parameter: found["rest"]}
 
 
 def _arithmetic(text: str) -> tuple[str, dict[str, str]] | None:
