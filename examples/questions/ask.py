@@ -63,18 +63,22 @@ def ask(questions: list[dict[str, Any]], workspace: Path, model: str | None, *, 
         agent = smidgen.Agent(runtime=runtime, tools=() if alone else ("files", "data"), max_tokens=200)
         for question in questions:
             answer = agent.run(question["ask"])
-            is_right = holds(answer.text, question)
+            is_right = holds(answer.text.split("\n\n(")[0], question)  # without the line that it quotes
             right += is_right
             called = ", ".join(str(next(iter(call.arguments.values()), "")) for call in answer.tool_calls)
-            print(
-                f"{'right' if is_right else 'WRONG'}  {question['ask']}\n       {' '.join(answer.text.split())[:150]}"
-            )
+            said = " ".join(answer.text.split())[:150]
+            print(f"{'right' if is_right else 'WRONG'}  {question['ask']}\n       {said}")
             if called and not is_right:
                 print(f"       asked: {called}")
     return right, (time.monotonic() - begun) / len(questions)
 
 
 def holds(answer: str, question: dict[str, Any]) -> bool:
+    """Where a number is asked for, no other may be told beside it."""
+    wanted = question["holds"]
+    others = set(re.findall(r"\d+(?:\.\d+)?", answer.replace(",", ""))) - set(re.findall(r"\d+", question["ask"]))
+    if any(re.fullmatch(r"[\d.]+", text) for text in wanted) and others - set(wanted):
+        return False
     return all(_stands(text, answer) for text in question["holds"]) and not any(
         _stands(text, answer) for text in question.get("lacks", [])
     )

@@ -78,6 +78,10 @@ class Answerer:
             left_out = [one for one in action.attempts if one.ok]
             reason = f"{stray} is in the answer, but not in what it rests on"
         events: list[AgentEvent] = [Verified(check="answer", ok=not reason, reason=reason)]
+        quotes = [quote for one in action.attempts if one.ok and not left_out for quote in one.quotes]
+        if quote := verify.resting_on(self.text, quotes, self._asked()):
+            events.append(TextDelta(text=f"\n\n({quote})"))
+            self.text += f"\n\n({quote})"
         for attempt in left_out:
             addition = f"\n\n{attempt.call.name}: {attempt.text}"
             told = f"The model said {stray}, which isn't in the tool's result" if stray else _LEFT_OUT

@@ -268,6 +268,7 @@ class Performer:
             answer=outcome.answer,
             fault=outcome.fault,
             material=outcome.material,
+            quotes=outcome.quotes,
         )
         self.state = after_attempt(self.state, attempt)
         if not outcome.ok:

@@ -52,11 +52,13 @@ def call_messages(
     dialect: Dialect,
     *,
     hint: str = "",
+    note: str = "",
     alone: bool = False,
     focus: str = "",
 ) -> tuple[Message, ...]:
     """The prompt for calls of these tools. `alone` leaves the earlier conversation out; `hint` is why a try failed, and
-    then no examples are shown any more. `focus`: the part of the request that the call is for."""
+    then no examples are shown any more. `note`: what the tool itself knows of the request.
+    `focus`: the part of the request that the call is for."""
     if hint or alone:
         tools = [without_examples(tool) for tool in tools]
     turns = [turn for turn in history if turn.role != "system"]
@@ -64,11 +66,13 @@ def call_messages(
         last = max(index for index, turn in enumerate(turns) if turn.role == "user")
         turns = turns[last:]
     system = Message(role="system", content=dialect.instructions(tuple(tools)))
-    if hint or focus:
+    if hint or focus or note:
         request = turns[-1]
         noted = request.content
         if focus:
             noted += f"\n\nNow only this: {focus}"
+        if note:
+            noted += f"\n\n(In the data: {note}.)"
         if hint:
             noted += f"\n\n(Note: {hint}.)"
         turns = [*turns[:-1], Message(role=request.role, content=noted)]

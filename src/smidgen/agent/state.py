@@ -50,6 +50,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
     fault: Fault = ""
     material: bool = False
+    quotes: tuple[str, ...] = ()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

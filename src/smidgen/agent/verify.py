@@ -297,6 +297,20 @@ def unfounded_number(answer: str, attempts: Sequence[Attempt], request: str) -> 
     return ""
 
 
+def resting_on(answer: str, quotes: Sequence[str], request: str) -> str:
+    """Of lines with their places the one that an answer rests on: that says most of what the answer does beside the
+    request's own words, and then most of those; "" without lines."""
+    asked, said = stems(request), stems(answer)
+    numbers = set(written(answer))
+
+    def weight(quote: str) -> tuple[int, int]:
+        line = quote.split(": ", 1)[-1]
+        held = stems(line)
+        return len(held & (said - asked)) + len(set(written(line)) & numbers), len(held & asked)
+
+    return max(quotes, key=weight, default="")
+
+
 def is_looping(text: str) -> bool:
     """Does the text end in the same piece again and again? Pieces of up to 200 characters, at least 4 times and 80
     characters in all, or a single line 6 times."""

@@ -18,6 +18,7 @@ from smidgen.agent.state import Attempt, Choice, State, after_acceptance, after_
 from smidgen.errors import InvalidRequest
 from smidgen.events import AgentEvent, Generated, Notice, Resumed, Routed
 from smidgen.messages import GenerateRequest, Message, Prompt, Segment, ToolCall, ToolSpec
+from smidgen.tools import Knowing
 from smidgen.tools.registry import Registry
 
 CALL_TOKENS = 512
@@ -143,10 +144,15 @@ class Writer:
             tools,
             self._asking.dialect,
             hint=action.hint,
+            note=self._note(action.tool),
             alone=self.state.strategy == "simplified",
             focus=focus,
         )
         return await self._asking.deadline.wait(lambda: fit(self._asking.model, messages, CALL_TOKENS))
+
+    def _note(self, name: str) -> str:
+        tool = self._tools.get(name)
+        return tool.note_for(self._request) if isinstance(tool, Knowing) else ""
 
     # --- a further call -----------------------------------------------------------------------------------------------
 

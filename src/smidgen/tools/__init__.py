@@ -37,7 +37,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came back. `value` is JSON-able. `text` is how the model reads it. `answer`, if not empty, already answers
     the user in words (a template, no model needed). `fault` says why `ok` is false. `tier`: what contained the program
-    that was run for it, "" if none was. `material`: the text is what to answer from, and more than the answer."""
+    that was run for it, "" if none was. `material`: the text is what to answer from, and more than the answer; `quotes`
+    are its lines with their places, of which an answer shows the one that it rests on."""
 
     ok: bool
     value: Any
@@ -46,6 +47,7 @@ class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault = ""
     tier: str = ""
     material: bool = False
+    quotes: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -99,4 +101,8 @@ class Knowing(Protocol):
 
     def arguments_for(self, request: str) -> dict[str, Any] | None:
         """Those of the call that answers it, None where a model has to write them."""
+        ...
+
+    def note_for(self, request: str) -> str:
+        """What a model that writes the call is told besides, "" for nothing."""
         ...

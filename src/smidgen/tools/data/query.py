@@ -15,8 +15,9 @@ from smidgen.tools.builtin.confined import Hidden, Workspace, components
 from smidgen.tools.data import Caps, Refused, Schema, Source
 from smidgen.tools.data.engine import Boxes, Engine
 from smidgen.tools.data.hints import explained, misspelt, near
-from smidgen.tools.data.known import Vocabulary, share_known, vocabulary
-from smidgen.tools.data.schema import compact, patterns
+from smidgen.tools.data.known import Vocabulary, note, share_known, vocabulary
+from smidgen.tools.data.patterns import patterns
+from smidgen.tools.data.schema import compact
 from smidgen.tools.data.shown import answer_of, text_of
 from smidgen.tools.data.sources import find_sources
 from smidgen.tools.function import BadArguments, FunctionTool, failure, tool
@@ -83,6 +84,9 @@ class Described(Wrapped):
 
     def arguments_for(self, request: str) -> None:
         """SQL is for a model to write."""
+
+    def note_for(self, request: str) -> str:
+        return note(request, self._words)
 
 
 async def described(

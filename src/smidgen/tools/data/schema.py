@@ -37,28 +37,6 @@ def compact(schema: Schema, most: int = 2000) -> str:
     return _fitting(schema.tables, several, most) or text[:most]
 
 
-def patterns(schema: Schema) -> str:
-    """How totals, extremes and comparisons are written, with a table of this schema; "" if none has what it takes."""
-    for table in schema.tables:
-        numbers = [column for column in table.columns if _is_amount(column)]
-        texts = [column for column in table.columns if plain_type(column.type) == "text" and not column.refers]
-        if numbers and texts:
-            held, text, number = name(table.name), name(texts[0].name), name(numbers[-1].name)
-            return (
-                f"all {number} together: SELECT sum({number}) FROM {held}\n"
-                f"the most {number}: SELECT {text} FROM {held} ORDER BY {number} DESC LIMIT 1\n"
-                f"more {number} than X: SELECT {text} FROM {held} WHERE {number} > "
-                f"(SELECT {number} FROM {held} WHERE {text} = 'X')\n"
-                f"{number} of X: SELECT {number} FROM {held} WHERE {text} = 'X'"
-            )
-    return ""
-
-
-def _is_amount(column: Column) -> bool:
-    plain = plain_type(column.type) in ("integer", "real", "decimal")
-    return plain and not column.is_key and not column.refers and not column.name.lower().endswith("id")
-
-
 def line(table: Table, detail: int = 3) -> str:
     """detail: 0 names only, 1 types and references too, 2 ranges and few values, 3 examples of many and row counts."""
     inner = ", ".join(_column(column, detail, table.rows) for column in table.columns)
@@ -69,6 +47,11 @@ def line(table: Table, detail: int = 3) -> str:
 def name(text: str) -> str:
     """As SQL wants it, in quotes only where it must be."""
     return '"' + text.replace('"', '""') + '"' if needs_quotes(text) else text
+
+
+def quoted(text: str) -> str:
+    """As a text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def plain_type(declared: str) -> str:
@@ -109,9 +92,8 @@ def _values(column: Column, detail: int, rows: int | None) -> str:
             listed = ", ".join(_text(value) for value in values)
             if len(listed) <= LONGEST_LIST:
                 return listed
-        if detail > 2 or any(_DATED.fullmatch(value) for value in values[:1]):
-            return f"like {_text(values[0])}"
-        return ""
+        # An example only of what is written in a way of its own: small models take examples for what is asked about.
+        return f"like {_text(values[0])}" if _DATED.fullmatch(values[0]) else ""
     if isinstance(high, str) or isinstance(low, bool):
         return ""
     # Of numbers only what tells that they are years: small models take the ends of a range for what is asked about.

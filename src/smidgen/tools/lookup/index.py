@@ -6,6 +6,7 @@ Source: Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,6 +14,10 @@ from smidgen.tools.lookup import Passage
 from smidgen.tools.words import stems
 
 K1, B = 1.2, 0.75
+AROUND, ENOUGH = 1, 2
+"""Lines that are read beside the one that holds most, unless it holds so many of the words asked for."""
+CLOSE = 0.5
+"""Share of the best passage's score below which others only distract."""
 _QUESTIONS = frozenset(
     {"when", "where", "who", "whom", "why", "much", "many", "did", "file", "say", "said", "about", "mention", "look"}
 )
@@ -32,18 +37,41 @@ class Index:
     def best(self, question: str, count: int) -> list[Passage]:
         """Those that share a word with the question, the best first."""
         asked = content(question)
-        scores = [self._score(asked, number) for number in range(len(self._passages))]
-        order = sorted(range(len(scores)), key=lambda number: -scores[number])
-        return [self._passages[number] for number in order[:count] if scores[number] > 0]
+        order = self._order(asked)[:count]
+        least = self._score(asked, order[0]) * CLOSE if order else 0.0
+        return [
+            self._narrowed(self._passages[number], asked) for number in order if self._score(asked, number) >= least
+        ]
 
-    def share(self, question: str) -> float:
-        """How much of the question the passage that holds most of it holds, rare words counting more; 0 to 1."""
+    def share(self, question: str, count: int) -> float:
+        """How much of the question the best `count` passages hold together, rare words counting more; 0 to 1. A word
+        that stands nowhere counts as one of middling rarity: it may be the question's own way to say it."""
         asked = content(question)
-        total = sum(self._rarity(stem) for stem in asked)
-        if not total:
+        known = {stem: self._rarity(stem) for stem in asked if self._holding[stem]}
+        if not known:
             return 0.0
-        held = (sum(self._rarity(stem) for stem in asked if stem in words) for words in self._words)
-        return max(held, default=0.0) / total
+        strange = sum(known.values()) / len(known) * (len(asked) - len(known))
+        held = {stem for number in self._order(asked)[:count] for stem in asked & self._words[number].keys()}
+        return sum(known[stem] for stem in held) / (sum(known.values()) + strange)
+
+    def _narrowed(self, passage: Passage, asked: frozenset[str]) -> Passage:
+        """The lines that hold most of what is asked, with those beside them where that is little: a small model reads
+        the first line for the answer if it is given many."""
+        lines = passage.text.split("\n")
+        held = [asked & set(_terms(line)) for line in lines]
+        weights = [sum(self._rarity(term) for term in terms) for terms in held]
+        best = max(range(len(lines)), key=lambda number: (weights[number], -number))
+        if not weights[best] or len(lines) <= 2 * AROUND + 1:
+            return passage
+        around = 0 if len(held[best]) >= ENOUGH else AROUND
+        kept = [number for number, weight in enumerate(weights) if weight >= weights[best]]
+        first, last = max(0, kept[0] - around), min(len(lines), kept[-1] + around + 1)
+        text = "\n".join(lines[first:last])
+        return Passage(path=passage.path, line=passage.line + first, text=text, heading=passage.heading)
+
+    def _order(self, asked: frozenset[str]) -> list[int]:
+        scores = {number: self._score(asked, number) for number in range(len(self._passages))}
+        return sorted((number for number in scores if scores[number] > 0), key=lambda number: -scores[number])
 
     def _score(self, asked: frozenset[str], number: int) -> float:
         words, length = self._words[number], self._lengths[number]
@@ -59,10 +87,15 @@ class Index:
 
 
 def content(question: str) -> frozenset[str]:
-    return frozenset(stems(question) - _QUESTIONS)
+    """What a question is about: its words and numbers, without those that only ask."""
+    return frozenset(_terms(question)) - _QUESTIONS
+
+
+def _terms(text: str) -> list[str]:
+    return [*stems(text), *re.findall(r"\d+", text)]
 
 
 def _words(passage: Passage) -> list[str]:
     """The heading and the file's name say what a passage is about, even if it doesn't."""
     named = passage.path.rsplit(".", 1)[0].replace("/", " ").replace("-", " ")
-    return [*stems(f"{passage.heading} {named}"), *(stem for line in passage.text.split("\n") for stem in stems(line))]
+    return [*stems(f"{passage.heading} {named}"), *(term for line in passage.text.split("\n") for term in _terms(line))]

@@ -25,6 +25,7 @@ MOST_DEPTH = 6
 MOST_SECONDS = 3.0
 SHOWN = 3
 """Passages of a result: what a small model reads without losing the thread."""
+LONGEST_QUOTE = 200
 _NOT_TEXT = (".csv", ".tsv", ".jsonl", ".ndjson", ".db", ".sqlite", ".sqlite3", ".parquet", ".svg", ".lock", ".gguf")
 """Data that `query` asks, or that nobody asks in words."""
 
@@ -44,10 +45,13 @@ class LookUp(Wrapped):
         return self
 
     def knows(self, request: str) -> float:
-        return self._index.share(request)
+        return self._index.share(request, SHOWN)
 
     def arguments_for(self, request: str) -> dict[str, Any] | None:
         return {"question": request}
+
+    def note_for(self, request: str) -> str:
+        return ""
 
     def _tool(self) -> FunctionTool:
         def uses(arguments: Mapping[str, Any]) -> tuple[Use, ...]:
@@ -70,7 +74,8 @@ class LookUp(Wrapped):
             if not found:
                 text = answer = "The files here say nothing about that."
                 return ToolOutcome(ok=True, value=value, text=self._noted(text), answer=self._noted(answer))
-            return ToolOutcome(ok=True, value=value, text=self._noted(text), material=True)
+            quotes = tuple(quote for passage in found for quote in _quotes(passage))
+            return ToolOutcome(ok=True, value=value, text=self._noted(text), material=True, quotes=quotes)
 
         return look_up
 
@@ -137,6 +142,12 @@ class LookUp(Wrapped):
         except (ToolFailed, OSError):
             return None
         return None if b"\0" in data else data.decode("utf-8", "replace")
+
+
+def _quotes(passage: Passage) -> Iterator[str]:
+    for number, line in enumerate(passage.text.split("\n"), start=passage.line):
+        if line.strip():
+            yield f"{passage.path}, line {number}: {line.strip()[:LONGEST_QUOTE]}"
 
 
 def _shown(passage: Passage) -> str:
