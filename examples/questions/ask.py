@@ -33,8 +33,10 @@ def main() -> int:
     parser.add_argument("--model", default=None)
     parser.add_argument("--alone", action="store_true", help="without tools")
     parser.add_argument("--only", choices=tuple(PARTS))
+    parser.add_argument("--unseen", action="store_true", help="the questions that nothing was built with")
     arguments = parser.parse_args()
-    questions = tomllib.loads((HERE / "questions.toml").read_text(encoding="utf-8"))
+    file = HERE / ("unseen.toml" if arguments.unseen else "questions.toml")
+    questions = tomllib.loads(file.read_text(encoding="utf-8"))
     scores: list[str] = []
     for part in PARTS if arguments.only is None else (arguments.only,):
         with tempfile.TemporaryDirectory() as folder:

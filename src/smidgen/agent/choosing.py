@@ -70,7 +70,7 @@ class Chooser:
             return Choice(tool=plain, reason=f"the request is plainly for {plain}", shortlist=(plain,))
         known = known_to(self._request, self._tools, failed if simplified else ())
         if known is not None and wanted == "auto":
-            return Choice(tool=known, reason=f"the request is about what {known} holds", shortlist=(known,))
+            return Choice(tool=known, reason=f"the request is about what {known} holds", shortlist=(known,), known=True)
         near = await self._near()
         if near is None:
             return await self._by_example(simplified, failed)

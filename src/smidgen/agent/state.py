@@ -16,7 +16,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes: a tool's name, or "" for none: none is needed, or, if `failed`, none could be chosen.
     `calls` are there if a rule wrote them already, `direct` if the results then are the answer. `probability` is the
     model's own, 1.0 for a rule. `shortlist`: the tools that the model is told of. `focus`: where the part of the
-    request stands that the call is for, (0, 0) for all of it."""
+    request stands that the call is for, (0, 0) for all of it. `known`: a tool's own data know of the request."""
 
     tool: str
     reason: str = ""
@@ -26,6 +26,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
     shortlist: tuple[str, ...] = ()
     focus: tuple[int, int] = (0, 0)
+    known: bool = False
 
     @property
     def declined(self) -> bool:
@@ -130,6 +131,9 @@ def after_escalation(state: State, reason: str) -> State:
     declined = state.strategy == "constrained" and state.choice is not None and state.choice.declined
     if declined:
         rest = tuple[Strategy, ...](strategy for strategy in rest if strategy != "simplified")
+    if state.choice is not None and state.choice.known:
+        # What the user's own data should have told must not be made up instead.
+        rest = tuple[Strategy, ...](strategy for strategy in rest if strategy != "plain")
     tried = (*state.tried, (state.strategy or "", reason))
     return State(
         strategies=rest,
