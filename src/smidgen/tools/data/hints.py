@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from smidgen.tools.data.schema import name
 
@@ -51,7 +51,18 @@ def _explained(message: str, sql: str, tables: Mapping[str, Sequence[str]]) -> s
     return message if message.endswith((".", "!", "?")) else f"{message}."
 
 
-def misspelt(sql: str, values: Sequence[str]) -> str:
+def misplaced(sql: str, places: Mapping[str, Sequence[str]]) -> str:
+    """Of a statement that found nothing: a text in it that stands in another column than the one it is compared with;
+    "" if there is none. places: by text, the columns in which it stands."""
+    compared: list[tuple[str, str]] = re.findall(r"(\w+)\"?\s*=\s*'((?:[^']|'')*)'", sql)
+    for column, literal in compared:
+        there = places.get(literal.replace("''", "'"), ())
+        if there and column.lower() not in (place.lower() for place in there):
+            return f"{literal!r} is no {column}, but a {' or '.join(there)}."
+    return ""
+
+
+def misspelt(sql: str, values: Collection[str]) -> str:
     """Of a statement that found nothing: a text in it that isn't in the data though one much like it is; "" if there is
     none."""
     literals: list[str] = re.findall(r"'((?:[^']|'')*)'", sql)

@@ -23,16 +23,19 @@ ASKS_FOR_ROWS = re.compile(
 """What is said where rows are counted, compared or picked."""
 
 
+SCALED = re.compile(r"\b(\d[\d.,]*) (thousand|million|billion)\b", re.IGNORECASE)
 HOW_MANY = re.compile(r"\bhow many (?:of (?:the )?|different )?(?P<what>\w+)", re.IGNORECASE)
 
 
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     """tables, columns: stems of their names. values: by a text in the data, in lower case, where it stands and how it
-    is written there, as "table.column = 'text'"."""
+    is written there, as "table.column = 'text'". scaled: by "million" and such, columns whose names say that they count
+    those."""
 
     tables: frozenset[str] = frozenset()
     columns: frozenset[str] = frozenset()
     values: dict[str, str] = {}
+    scaled: dict[str, tuple[str, ...]] = {}
 
 
 def vocabulary(schema: Schema) -> Vocabulary:
@@ -47,6 +50,11 @@ def vocabulary(schema: Schema) -> Vocabulary:
             for value in column.values
             if _tells(value)
         },
+        scaled={
+            scale: found
+            for scale in ("thousand", "million", "billion")
+            if (found := tuple(column.name for column in columns if scale in column.name.lower()))
+        },
     )
 
 
@@ -57,6 +65,11 @@ def note(request: str, words: Vocabulary) -> str:
         if not any(value in longer for longer in said):  # of "new delhi" and "delhi" only the first is meant
             said.append(value)
     told = [words.values[value] for value in said]
+    told += [
+        f"{column} counts {scale}s, so {amount} {scale} is {amount} there"
+        for amount, scale in SCALED.findall(request)
+        for column in words.scaled.get(scale.lower(), ())
+    ]
     counted = HOW_MANY.search(request)
     if counted and stems(counted["what"]) & words.tables:
         told.append(f"the {counted['what']} are counted with count(*)")

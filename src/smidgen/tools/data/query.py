@@ -12,9 +12,9 @@ import msgspec
 from smidgen.errors import ToolFailed
 from smidgen.tools import ToolOutcome, Use
 from smidgen.tools.builtin.confined import Hidden, Workspace, components
-from smidgen.tools.data import Caps, Refused, Schema, Source
+from smidgen.tools.data import Caps, Refused, Rows, Schema, Source
 from smidgen.tools.data.engine import Boxes, Engine
-from smidgen.tools.data.hints import explained, misspelt, near
+from smidgen.tools.data.hints import explained, misplaced, misspelt, near
 from smidgen.tools.data.known import Vocabulary, note, share_known, vocabulary
 from smidgen.tools.data.patterns import patterns
 from smidgen.tools.data.schema import compact
@@ -34,19 +34,20 @@ def query_tool(
     caps: Caps | None = None,
     schema: str = "",
     tables: Sequence[str] = (),
-    values: Sequence[str] = (),
+    places: Mapping[str, Sequence[str]] | None = None,
     hidden: Hidden | None = None,
 ) -> FunctionTool:
     """A tool that reads data files of the folder `workspace`.
 
     sandbox: gives what holds the program that opens them.
     schema: what the model is told of the tables, for the description of the parameter `sql`; `described` reads it.
-    tables: those that the tool's description names. values: texts in the data, as far as they
-    are known. hidden: files that are as if they weren't there.
+    tables: those that the tool's description names. places: by texts in
+    the data, as far as they are known, their columns. hidden: files that are as if they weren't there.
     """
     from pydantic import Field
 
     files = _Files(workspace, sandbox, caps or Caps(), hidden)
+    places = places or {}
 
     async def query(sql: str, file: str = "") -> ToolOutcome:
         if len(sql) > files.caps.sql:
@@ -58,7 +59,7 @@ def query_tool(
             if result.kind == "sql":
                 message = explained(message, sql, result.tables)
             return msgspec.structs.replace(failure(message, _FAULTS.get(result.kind, "world")), tier=tier)
-        if not result.rows and (hint := misspelt(sql, values)):
+        if _is_nothing(result) and (hint := misplaced(sql, places) or misspelt(sql, places)):
             return msgspec.structs.replace(failure(hint, "arguments"), tier=tier)
         value = {"columns": list(result.columns), "rows": [list(row) for row in result.rows], "more": result.more}
         return ToolOutcome(ok=True, value=value, text=text_of(result), answer=answer_of(result), tier=tier)
@@ -103,10 +104,24 @@ async def described(
         caps=caps,
         schema="\n".join(part for part in (compact(schema, caps.schema), patterns(schema)) if part),
         tables=[table.name for table in schema.tables],
-        values=[value for table in schema.tables for column in table.columns for value in column.values],
+        places=_places(schema),
         hidden=hidden,
     )
     return Described(told, vocabulary(schema))
+
+
+def _places(schema: Schema) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for table in schema.tables:
+        for column in table.columns:
+            for value in column.values:
+                found.setdefault(str(value), []).append(column.name)
+    return found
+
+
+def _is_nothing(rows: Rows) -> bool:
+    """No rows, or a count of none."""
+    return all(not value for row in rows.rows for value in row)
 
 
 _FAULTS: dict[str, Any] = {"sql": "arguments", "denied": "denied"}
