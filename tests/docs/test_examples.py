@@ -15,15 +15,15 @@ from smidgen.cli.talking import HELP
 from smidgen.config import Config
 from smidgen.errors import ERRORS_BY_CODE, SmidgenError
 from smidgen.models.library import Library
+from smidgen.runtime.toolbox import GROUPS, NAMES
 from smidgen.supervise.plan import Limits
-from smidgen.tools.builtin import NAMES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = "smollm2-135m"
 EMBEDDER = "all-minilm-l6-v2"
-NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=")
+NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=", "python examples/", "python benchmarks/")
 """What `sh` blocks may begin with: setting up, which no test does here. Everything else is `console` and is run."""
 
 
@@ -161,7 +161,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_every_built_in_tool_is_documented() -> None:
     table = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8").partition("## Your own")[0]
-    assert set(NAMES) <= set(re.findall(r"`(\w+)`", table))
+    assert set(NAMES) | set(GROUPS) <= set(re.findall(r"`(\w+)`", table))
 
 
 def test_the_chat_page_and_the_help_name_the_same_commands() -> None:

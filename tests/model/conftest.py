@@ -11,7 +11,7 @@ import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/model" in item.path.as_posix():
             item.add_marker(pytest.mark.model)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_logged() -> Generator[None]:
+    """The models are the user's own; the log of what tools do is to stay so too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMIDGEN_AUDIT", "off")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ enumerations, apportion    pure: lists that calls are made of; which part of a r
 rules, route          requests that need no model; sorting by example, where there is no embedder
 writing  calls under a grammar of what the request says; answering: answers in words
 ground, settle, described, numbers, words    pure: what a request says, and what a call's values may be
-verify, conformity    checks of calls and answers; of values against a schema
+verify, conformity    checks of calls; of values against a schema. answer_checks: of answers against results
 context  what of the history fits, counted in the model's own tokens
 calling  one tool call with its limits and its permission
 deadline the run's time limit, around each wait, the one for the model included

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent import AgentSettings, Strategy, prompts, verify
+from smidgen.agent import AgentSettings, Strategy, answer_checks, prompts
 from smidgen.agent.asking import Asking
 from smidgen.agent.context import Fitted, fit
 from smidgen.agent.journal import Journal
@@ -53,7 +53,7 @@ class Answerer:
                         text += event.text
                         self._journal.said = text
                         yield event
-                        if self._settings.constraint is None and verify.is_looping(text):
+                        if self._settings.constraint is None and answer_checks.is_looping(text):
                             self._journal.warn("The model began to repeat itself and was stopped.")
                             self._journal.finish_reason = "length"
                             loops = True
@@ -69,17 +69,15 @@ class Answerer:
 
     def _completed(self, action: Generate) -> list[AgentEvent]:
         """The results that the answer should hold and doesn't, added to it."""
-        left_out = [
-            attempt for attempt in action.attempts if attempt.ok and verify.missing_from_answer(self.text, attempt)
-        ]
+        good = [attempt for attempt in action.attempts if attempt.ok]
+        left_out = [attempt for attempt in good if answer_checks.missing_from_answer(self.text, attempt)]
         reason = "the result is not in the answer" if left_out else ""
-        stray = verify.unfounded_number(self.text, [one for one in action.attempts if one.ok], self._asked())
+        stray = answer_checks.unfounded_number(self.text, good, self._asked())
         if stray:
-            left_out = [one for one in action.attempts if one.ok]
-            reason = f"{stray} is in the answer, but not in what it rests on"
+            left_out, reason = good, f"{stray} is in the answer, but not in what it rests on"
         events: list[AgentEvent] = [Verified(check="answer", ok=not reason, reason=reason)]
-        quotes = [quote for one in action.attempts if one.ok and not left_out for quote in one.quotes]
-        if quote := verify.resting_on(self.text, quotes, self._asked()):
+        quotes = [] if left_out else [quote for attempt in good for quote in attempt.quotes]
+        if quote := answer_checks.resting_on(self.text, quotes, self._asked()):
             events.append(TextDelta(text=f"\n\n({quote})"))
             self.text += f"\n\n({quote})"
         for attempt in left_out:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smidgen.agent.answer_checks import is_looping, missing_from_answer, resting_on, unfounded_number
 from smidgen.agent.conformity import schema_problems
 from smidgen.agent.state import Attempt
-from smidgen.agent.verify import check_call, is_looping, missing_from_answer
+from smidgen.agent.verify import check_call
 from smidgen.messages import JsonSchema, ToolCall, ToolSpec
 from smidgen.tools.builtin import builtin_tools
 
@@ -248,3 +249,46 @@ def test_a_default_that_only_the_description_tells_is_grounded() -> None:
     for value, fine in ((9.81, True), (1.62, False)):
         call = ToolCall(name="speed_of_fall", arguments={"height": 45.0, "gravity": value})
         assert check_call(call, fall, "read", ["How fast after a fall of 45 m?"]).ok is fine
+
+
+def material(text: str) -> Attempt:
+    return Attempt(call=ToolCall(name="look_up", arguments={}), ok=True, text=text, material=True)
+
+
+def test_an_answer_from_material_holds_no_number_of_its_own() -> None:
+    found = [material("fees.md, line 6:\n| full plot | 65 |")]
+    assert unfounded_number("A full plot costs 65 pounds.", found, "How much is a full plot?") == ""
+    assert unfounded_number("A full plot costs 85 pounds.", found, "How much is a full plot?") == "85"
+    assert unfounded_number("Of plot 250 I know 3 things.", found, "What of plot 250?") == ""
+    assert unfounded_number("It is 85.", [], "") == ""
+    assert missing_from_answer("It costs much.", found[0]) == ""
+
+
+def test_the_line_an_answer_rests_on_is_the_one_that_says_the_same() -> None:
+    lines = ["fees.md, line 8: | key deposit | 20 |", "README.md, line 7: - Keys and water: Marta Lind, 0151 555 0173"]
+    assert resting_on("Marta Lind has them.", lines, "Who has the keys?") == lines[1]
+    assert resting_on("It is 20 pounds.", lines, "How much is the deposit?") == lines[0]
+    assert resting_on("Nothing.", [], "Who?") == ""
+
+
+def test_texts_in_sql_were_said_or_are_in_the_data() -> None:
+    told = "one SELECT statement. Tables:\nriver(name text, kind text 'long', 'short')\nlength of X: ... name = 'X'"
+    spec = ToolSpec(
+        name="query",
+        description="Ask.",
+        parameters={
+            "type": "object",
+            "properties": {"sql": {"type": "string", "format": "sql", "description": told}},
+            "required": ["sql"],
+        },
+    )
+
+    def reason(sql: str, request: str) -> str:
+        call = ToolCall(name="query", arguments={"sql": sql})
+        return check_call(call, spec, "read", [request], request).reason
+
+    assert reason("SELECT length FROM river WHERE name = 'Danube'", "How long is the Danube?") == ""
+    assert reason("SELECT length FROM river WHERE kind = 'long'", "Which are big?") == ""
+    assert "'X'" in reason("SELECT length FROM river WHERE name = 'X'", "How long is the Danube?")
+    assert "'Volga'" in reason("SELECT length FROM river WHERE name = 'Volga'", "How long is the Danube?")
+    assert "400" in reason("SELECT name FROM river WHERE length > 400", "Which are longer than 40?")
