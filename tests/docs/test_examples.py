@@ -12,11 +12,13 @@ import pytest
 
 from smidgen.cli.exits import exit_status
 from smidgen.cli.talking import HELP
-from smidgen.config import Config
+from smidgen.config import Config, Search
 from smidgen.errors import ERRORS_BY_CODE, SmidgenError
 from smidgen.models.library import Library
 from smidgen.runtime.toolbox import GROUPS, NAMES
 from smidgen.supervise.plan import Limits
+from smidgen.tools import Use
+from smidgen.tools.permissions.policy_file import read_policy
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -55,7 +57,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     config = tmp_path / "config.toml"
     config.write_text(f'model = "{MODEL}"\n', encoding="utf-8")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "SMIDGEN_CONFIG": str(config)}
+    return {**os.environ, "PATH": path, "SMIDGEN_CONFIG": str(config), "SMIDGEN_AUDIT": "off"}
 
 
 @pytest.mark.model
@@ -124,7 +126,28 @@ def test_configuration_that_is_shown_can_be_read(page: Path, tmp_path: Path) -> 
     for text in blocks(page, "toml"):
         path = tmp_path / "config.toml"
         path.write_text(text, encoding="utf-8")
-        load_config({"SMIDGEN_CONFIG": str(path)})
+        if page.stem == "permissions":
+            assert read_policy(path).rules
+        else:
+            load_config({"SMIDGEN_CONFIG": str(path)})
+
+
+def test_the_rules_that_are_shown_do_what_is_said_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "permissions.toml"
+    path.write_text(blocks(ROOT / "docs" / "permissions.md", "toml")[0], encoding="utf-8")
+    policy = read_policy(path)
+    for tool, use, decision in (
+        ("write_file", Use(verb="write", path="notes/today.txt"), "allow"),
+        ("write_file", Use(verb="write", path="today.txt"), "ask"),
+        ("fetch", Use(verb="fetch", host="docs.python.org"), "allow"),
+        ("fetch", Use(verb="fetch", host="example.com"), "ask"),
+        ("run_command", Use(verb="run", path=".", command="git log"), "ask"),
+        ("run_command", Use(verb="run", path=".", command="ls"), "allow"),
+        ("read_file", Use(verb="read", path="private/key"), "deny"),
+        ("read_file", Use(verb="read", path="web/.env"), "deny"),
+    ):
+        assert policy.ruling(tool, (use,)).decision == decision, (tool, use)
+    assert policy.hides(("private",))
 
 
 def test_every_error_is_documented_with_its_fault_and_status() -> None:
@@ -137,7 +160,7 @@ def test_every_error_is_documented_with_its_fault_and_status() -> None:
 def test_every_setting_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for field in msgspec.structs.fields(Config):
-        if field.name != "supervision":
+        if field.name not in ("supervision", "search"):
             row = re.search(
                 rf"^\| `{field.name}` \| `SMIDGEN_{field.name.upper()}` \|.*\| ([^|]+) \|$", text, re.MULTILINE
             )
@@ -146,6 +169,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
                 assert row[1] == f"`{field.default}`" or not field.default, field.name
             else:
                 assert float(row[1]) == field.default, field.name
+    for field in msgspec.structs.fields(Search):
+        assert re.search(rf"^\| `{field.name}` \|.*\| (`{field.default}`|none) \|$", text, re.MULTILINE), field.name
     for field in msgspec.structs.fields(Limits):
         assert re.search(rf"`{field.name}`.*{field.default:g}\b", text), field.name
 

@@ -277,6 +277,8 @@ class Performer:
     def _heard(self) -> Said:
         """What the user said, and what tools did, in this conversation so far."""
         returned = [turn.content for turn in self._history if turn.role == "tool"]
+        # Some are described by what stands in the user's data, which then has been read as well.
+        returned += [tool.told for tool in self._tools if isinstance(tool, Knowing) and tool.told]
         return Said(
             user=tuple(turn.content for turn in self._history if turn.role == "user"),
             tools=(*returned, *(attempt.text for attempt in self.state.attempts)),

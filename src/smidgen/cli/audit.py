@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_to(commands: options.Subparsers) -> None:
     parser = commands.add_parser("audit", help="show what tools did", description="Show what tools did, newest last.")
-    parser.add_argument("--last", type=options.whole, default=20, metavar="N", help="so many calls (default: 20)")
+    parser.add_argument("--last", type=options.whole, default=20, metavar="N", help="so many; 0 for all (default: 20)")
     parser.add_argument("--tool", default="", metavar="NAME", help="only calls of this tool")
     parser.add_argument("--json", action="store_true", help="with everything that was logged, as JSON")
     parser.set_defaults(perform=perform)
@@ -42,6 +42,6 @@ def _row(entry: Entry) -> tuple[str, ...]:
     from smidgen.tools.visible import visible
 
     when = datetime.datetime.fromtimestamp(entry.at).strftime("%Y-%m-%d %H:%M:%S")
-    came = "-" if entry.ok is None else "ok" if entry.ok else f"failed ({entry.fault})"
+    came = "-" if entry.ok is None else "ok" if entry.ok else f"failed{f' ({entry.fault})' if entry.fault else ''}"
     shown = visible(entry.arguments)
-    return when, entry.tool, entry.decision, came, shown if len(shown) <= 80 else f"{shown[:79]}…"
+    return when, visible(entry.tool), entry.decision, came, shown if len(shown) <= 80 else f"{shown[:79]}…"

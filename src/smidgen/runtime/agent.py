@@ -79,7 +79,6 @@ class Agent:
         self._system = system
         self._settings(AgentOptions())
         self._tools = as_tools(tools, self.runtime)
-        self._results = Results()
         self._guard = self._guarded(approve, dry_run) if self._tools else None
 
     def _guarded(self, approve: ApproveLike | None, dry_run: bool) -> Guard:
@@ -136,7 +135,7 @@ class Agent:
         """A conversation of its own, of which nothing is kept."""
         number = new_conversation()
         try:
-            async with aclosing(self.events(request, options, number)) as events:
+            async with aclosing(self.events(request, options, number, Results())) as events:
                 async for event in events:
                     yield event
         finally:
@@ -144,9 +143,10 @@ class Agent:
                 await self.runtime.toolbox.forget(number)
 
     async def events(
-        self, request: str | Sequence[MessageLike], options: AgentOptions, number: int
+        self, request: str | Sequence[MessageLike], options: AgentOptions, number: int, results: Results
     ) -> AsyncGenerator[AgentEvent, None]:
-        """On the home loop only. number: of the conversation, for tools that keep something between calls."""
+        """On the home loop only. number: of the conversation, for tools that keep something between calls. results:
+        what of it is too long to be read at once."""
         from smidgen.agent.run import run
 
         settings = msgspec.structs.replace(self._settings(options), conversation=number)
@@ -157,8 +157,8 @@ class Agent:
             model = _Leased(self.runtime, self._model, stack)
             nearest = self.runtime.embedder_name() if self._tools else ""
             embedder = _Leased(self.runtime, nearest, stack) if nearest else None
-            tools = (*[await prepared(tool) for tool in self._tools], *self._results.tools())
-            events = run(model, tools, history, settings, self._guard, embedder, self._results)
+            tools = (*[await prepared(tool) for tool in self._tools], *results.tools())
+            events = run(model, tools, history, settings, self._guard, embedder, results)
             async with aclosing(cast("AsyncGenerator[AgentEvent, None]", events)) as source:
                 async for event in source:
                     yield event
@@ -200,6 +200,7 @@ class Chat:
         self.agent = agent
         self._messages = messages
         self._number = new_conversation()
+        self._results = Results()
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -208,6 +209,7 @@ class Chat:
     def clear(self) -> None:
         self._messages = ()
         self._number = new_conversation()
+        self._results = Results()
 
     def send(self, text: str, **options: Unpack[AgentOptions]) -> Answer:
         return self.agent.runtime.bridge.call(lambda: self._send(text, options))
@@ -229,7 +231,9 @@ class Chat:
 
     async def _stream(self, text: str, options: AgentOptions) -> AsyncGenerator[AgentEvent, None]:
         asked = Message(role="user", content=text)
-        async with aclosing(self.agent.events((*self._messages, asked), options, self._number)) as events:
+        async with aclosing(
+            self.agent.events((*self._messages, asked), options, self._number, self._results)
+        ) as events:
             async for event in events:
                 if isinstance(event, Finished) and event.finish_reason != "cancelled":
                     self._messages = (*self._messages, asked, *_said(event))
@@ -251,6 +255,7 @@ def as_tools(tools: Sequence[ToolLike], runtime: Runtime) -> tuple[Tool, ...]:
     """Tools from tools, functions and names. Raises UnknownTool, InvalidRequest, ConfigError."""
     from smidgen.tools.registry import Registry
 
+    tools = [tool for number, tool in enumerate(tools) if not (isinstance(tool, str) and tool in tools[:number])]
     named = [tool for tool in tools if isinstance(tool, str)]
     built_in = {tool.spec.name: tool for tool in runtime.toolbox.tools(named)} if named else {}
     ready: list[Tool] = []

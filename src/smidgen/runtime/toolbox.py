@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from smidgen.config import Config, permissions_path
+from smidgen.config import Config, config_path, permissions_path
 from smidgen.errors import ConfigError, UnknownTool
 from smidgen.tools import Tool, Use
 from smidgen.tools.builtin import NAMES as PLAIN
@@ -30,6 +29,9 @@ NAMES = (*PLAIN, "look_up", *DATA, *PROGRAMS, *WEB)
 """All built-in tools, in the order in which a model is told of them."""
 
 
+LOG = "audit.sqlite"
+
+
 class Toolbox:
     """Close it with `aclose`, on the loop that its tools ran on."""
 
@@ -45,7 +47,8 @@ class Toolbox:
         InvalidRequest."""
         every = [one for name in wanted for one in (NAMES if name == "all" else GROUPS.get(name, (name,)))]
         names = tuple(dict.fromkeys(every))
-        if unknown := next((one for one in names if one not in NAMES), ""):
+        unknown = next((one for one in names if one not in NAMES), None)
+        if unknown is not None:
             known = (*NAMES, *GROUPS, "all")
             near = near_names(unknown, known)
             hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(known)}."
@@ -87,17 +90,19 @@ class Toolbox:
 
     def _own_files(self, rules: Path) -> list[Rule]:
         """smidgen's own files, where they lie in the workspace, are out of every tool's sight."""
+        home = self._config.home_path()
+        logs = [home / f"{LOG}{ending}" for ending in ("", "-wal", "-shm", "-journal")]
         found: list[Rule] = []
-        for place in (rules, rules.with_name("config.toml"), self._config.home_path()):
-            with suppress(ValueError):
-                inside = place.resolve().relative_to(self.workspace.resolve())
-                if inside.parts:
+        for place in (rules, config_path(), home, *logs):
+            # A link in the workspace is as much to be kept as what it leads to.
+            for inside in (_inside(place, self.workspace), _inside(place.resolve(), self.workspace.resolve())):
+                if inside is not None and inside.parts:
                     found.append(Rule(decision="deny", path=_literally(inside)))
-        return found
+        return list(dict.fromkeys(found))
 
     @cached_property
     def audit(self) -> Audit | None:
-        return Audit(self._config.home_path() / "audit.sqlite") if self._config.audit == "on" else None
+        return Audit(self._config.home_path() / LOG) if self._config.audit == "on" else None
 
     async def forget(self, number: int) -> None:
         """What tools keep for a conversation that is over."""
@@ -148,8 +153,10 @@ class Toolbox:
 
         chosen = self._config.search
         asked = provider(chosen.provider, chosen.url, chosen.key)
-        # Whoever configures a provider allows that it is asked.
-        self._allowed.append(Rule(decision="allow", tool="web_search", verb="fetch", host=asked.host))
+        allowed = Rule(decision="allow", tool="web_search", verb="fetch", host=asked.host)
+        # Whoever gives the tool allows that its provider is asked, unless the rules say otherwise of all computers.
+        if allowed not in self._allowed and self._rules.unless_ruled("fetch") == "allow":
+            self._allowed.append(allowed)
         return search_tool(asked)
 
     def _fetch(self) -> Tool:
@@ -160,6 +167,12 @@ class Toolbox:
 
     def _may_ask(self, host: str) -> bool:
         return self.policy.ruling("fetch", (Use(verb="fetch", host=host),)).decision != "deny"
+
+
+def _inside(place: Path, folder: Path) -> Path | None:
+    """place, relative to the folder; None if it isn't in it."""
+    place, folder = (path.absolute() for path in (place, folder))
+    return place.relative_to(folder) if place.is_relative_to(folder) else None
 
 
 def _literally(path: Path) -> str:

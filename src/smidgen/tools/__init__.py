@@ -106,3 +106,8 @@ class Knowing(Protocol):
     def note_for(self, request: str) -> str:
         """What a model that writes the call is told besides, "" for nothing."""
         ...
+
+    @property
+    def told(self) -> str:
+        """What of the data stands in the tool's own description, "" for nothing."""
+        ...

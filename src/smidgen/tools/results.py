@@ -14,7 +14,7 @@ LEAST_PART = 200
 
 
 class Results:
-    """Of one agent. Parts are counted from 1 and end at a line's end where one is near."""
+    """Of one conversation. Parts are counted from 1 and end at a line's end where one is near."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, list[str]] = OrderedDict()
@@ -24,12 +24,13 @@ class Results:
 
     def shown(self, text: str, characters: int) -> str:
         """The text if it has at most so many characters or is a part already, else its first part, and how to read
-        on."""
+        on. Fewer characters than LEAST_PART count as so many."""
+        characters = max(characters, LEAST_PART)
         if len(text) <= characters or text == self._last:
             return text
         self._count += 1
         name = f"r{self._count}"
-        self._kept[name] = _parts(text, max(characters, LEAST_PART))
+        self._kept[name] = _parts(text, characters)
         self._next[name] = 2
         while len(self._kept) > MOST_RESULTS or (len(self._kept) > 1 and self._characters() > MOST_CHARACTERS):
             self._next.pop(self._kept.popitem(last=False)[0])

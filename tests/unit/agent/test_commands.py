@@ -129,6 +129,10 @@ class Holding(Wrapped):
     def note_for(self, request: str) -> str:
         return "river.name = 'Danube'"
 
+    @property
+    def told(self) -> str:
+        return ""
+
 
 class Broken(Wrapped):
     async def call(self, arguments: Mapping[str, Any]) -> ToolOutcome:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -141,9 +142,20 @@ def models(engine: Engine) -> Models:
     return Models(engine)
 
 
+@pytest.fixture(autouse=True)
+def no_files_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither their configuration and rules are read, nor is anything kept in their data folder."""
+    config = tmp_path / "configuration" / "config.toml"
+    config.parent.mkdir()
+    config.touch()
+    monkeypatch.setenv("SMIDGEN_CONFIG", str(config))
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
-def new_runtime(models: Models) -> Callable[[], Runtime]:
-    return lambda: Runtime(Config(model="small", max_tokens=99, timeout_s=7), models=models)
+def new_runtime(models: Models, tmp_path: Path) -> Callable[[], Runtime]:
+    config = Config(model="small", max_tokens=99, timeout_s=7, home=str(tmp_path / "home"))
+    return lambda: Runtime(config, models=models)
 
 
 @pytest.fixture

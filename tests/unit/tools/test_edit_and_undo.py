@@ -319,7 +319,8 @@ def test_uses_name_the_file_in_one_way(files: Files, path: str, normal: str) -> 
         verb = "read" if name == "read_file" else "write"
         assert uses_of(files[name], {"path": path}) == (Use(verb=cast(Any, verb), path=normal),)
     for name in ("list_files", "search_files"):
-        assert uses_of(files[name], {"folder": path}) == (Use(verb="read", path=normal),)
+        folder = normal if normal == "." else f"{normal}/"
+        assert uses_of(files[name], {"folder": path}) == (Use(verb="read", path=folder),)
         assert uses_of(files[name], {}) == (Use(verb="read", path="."),)
 
 

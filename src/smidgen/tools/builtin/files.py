@@ -152,12 +152,13 @@ def _writing_tools(workspace: Workspace) -> tuple[FunctionTool, ...]:
 
 
 def _use(verb: Verb, name: str, usual: str = "") -> Uses:
-    """What a call uses is the path in its argument `name`; `usual` if that is left out."""
+    """What a call uses is the path in its argument `name`; `usual` if that is left out. A folder's ends in "/"."""
 
     def uses(arguments: Mapping[str, Any]) -> tuple[Use, ...]:
         given = arguments.get(name, usual)
         text = given.decode("utf-8", "replace") if isinstance(given, bytes | bytearray) else given
-        return (Use(verb=verb, path=_normal(text) if isinstance(text, str) else ""),)
+        path = _normal(text) if isinstance(text, str) else ""
+        return (Use(verb=verb, path=f"{path}/" if name == "folder" and path not in ("", ".") else path),)
 
     return uses
 

@@ -76,9 +76,9 @@ def query_tool(
 class Described(Wrapped):
     """The tool with its tables told, which it also knows a request by."""
 
-    def __init__(self, inner: FunctionTool, words: Vocabulary) -> None:
+    def __init__(self, inner: FunctionTool, words: Vocabulary, told: str) -> None:
         super().__init__(inner)
-        self._words = words
+        self._words, self._told = words, told
 
     def knows(self, request: str) -> float:
         return share_known(request, self._words)
@@ -89,6 +89,10 @@ class Described(Wrapped):
     def note_for(self, request: str) -> str:
         return note(request, self._words)
 
+    @property
+    def told(self) -> str:
+        return self._told
+
 
 async def described(
     workspace: str | Path, sandbox: Boxes, *, caps: Caps | None = None, hidden: Hidden | None = None
@@ -98,16 +102,17 @@ async def described(
     caps = caps or Caps()
     files = _Files(workspace, sandbox, caps, hidden)
     schema = await files.schema()
-    told = query_tool(
+    shown = "\n".join(part for part in (compact(schema, caps.schema), patterns(schema)) if part)
+    tool_now = query_tool(
         workspace,
         sandbox,
         caps=caps,
-        schema="\n".join(part for part in (compact(schema, caps.schema), patterns(schema)) if part),
+        schema=shown,
         tables=[table.name for table in schema.tables],
         places=_places(schema),
         hidden=hidden,
     )
-    return Described(told, vocabulary(schema))
+    return Described(tool_now, vocabulary(schema), shown)
 
 
 def _places(schema: Schema) -> dict[str, list[str]]:

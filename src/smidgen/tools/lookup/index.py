@@ -19,7 +19,7 @@ AROUND, ENOUGH = 1, 2
 CLOSE = 0.5
 """Share of the best passage's score below which others only distract."""
 _QUESTIONS = frozenset(
-    {"when", "where", "who", "whom", "why", "much", "many", "did", "file", "say", "said", "about", "mention", "look"}
+    stems("when where who whom why much many did file files say says said about mention mentions look looking")
 )
 """Stems that say that something is asked, not what."""
 

@@ -15,6 +15,7 @@ from smidgen.tools.lookup import Passage
 from smidgen.tools.lookup.index import Index
 from smidgen.tools.lookup.passages import passages
 from smidgen.tools.threads import in_daemon_thread
+from smidgen.tools.visible import visible
 from smidgen.tools.wrappers import Wrapped
 
 MOST_FILES = 300
@@ -28,6 +29,9 @@ SHOWN = 3
 LONGEST_QUOTE = 200
 _NOT_TEXT = (".csv", ".tsv", ".jsonl", ".ndjson", ".db", ".sqlite", ".sqlite3", ".parquet", ".svg", ".lock", ".gguf")
 """Data that `query` asks, or that nobody asks in words."""
+
+Parts = tuple[str, ...]
+"""The components of a path."""
 
 
 class LookUp(Wrapped):
@@ -51,6 +55,10 @@ class LookUp(Wrapped):
         return {"question": request}
 
     def note_for(self, request: str) -> str:
+        return ""
+
+    @property
+    def told(self) -> str:
         return ""
 
     def _tool(self) -> FunctionTool:
@@ -88,56 +96,57 @@ class LookUp(Wrapped):
             files, cut = self._files()
         except ToolFailed:
             files, cut = [], False
-        state = [(path, size, changed) for path, size, changed in files]
-        if state == self._seen:
+        if files == self._seen:
             return
         found: list[Passage] = []
         notes = [f"only {len(files)} files were looked at"] if cut else []
         total = 0
-        for path, size, _ in files:
+        for parts, size, _ in files:
+            path = "/".join(parts)
             if total > MOST_TOTAL:
-                notes.append(f"nothing from {path} on was looked at: there are more than {MOST_TOTAL} bytes")
+                notes.append(f"nothing from {visible(path)} on was looked at: there are more than {MOST_TOTAL} bytes")
                 break
-            if (text := self._text(path)) is not None:
+            if (text := self._text(parts)) is not None:
                 total += len(text)
                 found += passages(path, text)
                 if size > MOST_BYTES:
-                    notes.append(f"of {path} only the first {MOST_BYTES} bytes were looked at")
-        self._index, self._notes, self._seen = Index(found), tuple(notes), state
+                    notes.append(f"of {visible(path)} only the first {MOST_BYTES} bytes were looked at")
+        self._index, self._notes, self._seen = Index(found), tuple(notes), files
 
-    def _files(self) -> tuple[list[tuple[str, int, int]], bool]:
-        found: list[tuple[str, int, int]] = []
+    def _files(self) -> tuple[list[tuple[Parts, int, int]], bool]:
+        """(the file, its size, when it was changed), and whether there are more."""
+        found: list[tuple[Parts, int, int]] = []
         end = time.monotonic() + MOST_SECONDS
-        for path in self._paths(()):
+        for parts in self._paths(()):
             if len(found) >= MOST_FILES or time.monotonic() > end:
                 return found, True
             try:
-                with self._workspace.file(path) as handle:
+                with self._workspace.file(parts) as handle:
                     status = os.fstat(handle)
             except (ToolFailed, OSError):
                 continue
-            found.append((path, status.st_size, status.st_mtime_ns))
+            found.append((parts, status.st_size, status.st_mtime_ns))
         return found, False
 
-    def _paths(self, parts: tuple[str, ...]) -> Iterator[str]:
-        deeper: list[tuple[str, ...]] = []
+    def _paths(self, parts: Parts) -> Iterator[Parts]:
+        deeper: list[Parts] = []
         for name, is_folder, is_file in self._workspace.entries(parts):
             if name.startswith("."):
                 continue
             if is_folder and len(parts) < MOST_DEPTH:
                 deeper.append((*parts, name))
             elif is_file and not name.lower().endswith(_NOT_TEXT):
-                yield "/".join((*parts, name))
+                yield (*parts, name)
         for folder in deeper:
             try:
                 yield from self._paths(folder)
             except ToolFailed:
                 continue
 
-    def _text(self, path: str) -> str | None:
+    def _text(self, parts: Parts) -> str | None:
         """None for what is no text."""
         try:
-            with self._workspace.file(path) as handle:
+            with self._workspace.file(parts) as handle:
                 data = os.read(handle, MOST_BYTES)
         except (ToolFailed, OSError):
             return None
@@ -147,9 +156,9 @@ class LookUp(Wrapped):
 def _quotes(passage: Passage) -> Iterator[str]:
     for number, line in enumerate(passage.text.split("\n"), start=passage.line):
         if line.strip():
-            yield f"{passage.path}, line {number}: {line.strip()[:LONGEST_QUOTE]}"
+            yield f"{visible(passage.path)}, line {number}: {line.strip()[:LONGEST_QUOTE]}"
 
 
 def _shown(passage: Passage) -> str:
     under = f" ({passage.heading})" if passage.heading else ""
-    return f"{passage.path}, line {passage.line}{under}:\n{passage.text}"
+    return f"{visible(passage.path)}, line {passage.line}{under}:\n{passage.text}"

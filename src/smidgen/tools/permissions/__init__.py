@@ -27,7 +27,8 @@ Only True lets it run."""
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for a call. by: "rule", "default", "provenance"; reason: in words, for the user."""
+    """What holds for a call. by: "rule", "default", "provenance", or "yes" where a yes was given beforehand; reason: in
+    words, for the user."""
 
     decision: Decision
     by: str = "default"

@@ -24,7 +24,8 @@ LONGEST_PREVIEW = 2000
 class Guard:
     """policy: the user's rules. ask: who is asked; None where nobody can be. yes: to whatever would be asked about is
     said yes beforehand, but not to what only a text from a tool asks for. audit: where calls are logged. dry_run: what
-    would change something only says so. notes: what the user must be told, each once; whoever reads it clears it."""
+    would change something only says so; what isn't denied is neither asked about nor done then. notes: what the user
+    must be told, each once; whoever reads it clears it."""
 
     def __init__(
         self,
@@ -44,24 +45,31 @@ class Guard:
         self._has_told = False
 
     def ruling(self, tool: Tool, arguments: Mapping[str, Any], said: Said) -> Ruling:
-        """What holds for a call: the rules, and that nothing is changed that only a tool's text asks for."""
-        uses = uses_of(tool, arguments)
-        found = self.policy.ruling(tool.spec.name, uses)
-        if found.decision != "allow" or self._dry_run:
+        """What holds for a call: the rules, and that nothing is changed that only a tool's text asks for. "ask" only
+        where somebody has to say yes now. Never raises."""
+        uses, name = _uses(tool, arguments), tool.spec.name
+        found = self.policy.ruling(name, uses)
+        if found.decision == "deny":
             return found
-        name = tool.spec.name
-        open_uses = [use for use in uses if not (use.verb == "fetch" and self.policy.allows_by_rule(name, use))]
-        stranger = unasked(arguments, open_uses, said)
-        if not stranger:
-            return found
-        reason = f"you didn't name {_quoted(stranger)}; it may come from a text that a tool returned"
-        return Ruling(decision="ask", by="provenance", reason=reason)
+        only_told = self._only_tells(uses)
+        if not only_told:
+            open_uses = [use for use in uses if not (use.verb == "fetch" and self.policy.allows_host(name, use))]
+            if stranger := unasked(name, arguments, open_uses, said):
+                doubt = f"you didn't name {_quoted(stranger)}; it may come from a text that a tool returned"
+                reason = f"{found.reason}; {doubt}" if found.decision == "ask" else doubt
+                return Ruling(decision="ask", by="provenance", reason=reason)
+        if found.decision == "ask" and (only_told or self._yes):
+            return Ruling(decision="allow", by=found.by if only_told else "yes", reason=found.reason)
+        return found
 
     async def call(self, tool: Tool, call: ToolCall, ruling: Ruling, ask: Ask | None) -> ToolOutcome:
         """Asks if it must, runs the tool if it may. Raises what `ask` and a tool that breaks its promise raise."""
-        uses = uses_of(tool, call.arguments)
-        changes = any(use.verb == "write" for use in uses)
-        decision, outcome = await self._permitted(tool, call, ruling, changes, ask)
+        uses = _uses(tool, call.arguments)
+        try:
+            decision, outcome = await self._permitted(tool, call, ruling, uses, ask)
+        except BaseException:
+            await self._begin(call, uses, ruling, "refused")
+            raise
         number = await self._begin(call, uses, ruling, decision)
         if outcome is not None:
             if decision == "dry run":
@@ -76,18 +84,21 @@ class Guard:
         await self._end(number, outcome, time.monotonic() - begun)
         return outcome
 
+    def _only_tells(self, uses: tuple[Use, ...]) -> bool:
+        return self._dry_run and any(use.verb == "write" for use in uses)
+
     async def _permitted(
-        self, tool: Tool, call: ToolCall, ruling: Ruling, changes: bool, ask: Ask | None
+        self, tool: Tool, call: ToolCall, ruling: Ruling, uses: tuple[Use, ...], ask: Ask | None
     ) -> tuple[str, ToolOutcome | None]:
         """How it was decided, and the outcome if it doesn't run."""
         name = call.name
         if ruling.decision == "deny":
             return "denied", failure(f"{name} may not do that: {ruling.reason}.", "denied")
-        if self._dry_run and changes:
+        if self._only_tells(uses):
             text = f"Dry run, so nothing was changed. It would: {preview_of(tool, call.arguments)}"
             return "dry run", ToolOutcome(ok=True, value=text, text=text, answer=text)
         if ruling.decision == "allow":
-            return "allowed", None
+            return "approved" if ruling.by == "yes" else "allowed", None
         if self._yes and ruling.by != "provenance":
             return "approved", None
         if ask is None:
@@ -133,9 +144,20 @@ class Guard:
 
 
 def preview_of(tool: Tool, arguments: Mapping[str, Any]) -> str:
-    """What a call would do, so that nothing of it can hide; cut where it is long, which is told."""
-    told = visible(tool.preview(arguments), keep="\n")
+    """What a call would do, so that nothing of it can hide; cut where it is long, which is told. Never raises."""
+    try:
+        plain = tool.preview(arguments)
+    except Exception:  # a tool's own code: what is asked about is shown as it stands
+        plain = f"{tool.spec.name}({as_text(arguments)})"
+    told = visible(plain, keep="\n")
     return told if len(told) <= LONGEST_PREVIEW else f"{told[:LONGEST_PREVIEW]}… ({len(told)} characters)"
+
+
+def _uses(tool: Tool, arguments: Mapping[str, Any]) -> tuple[Use, ...]:
+    try:
+        return uses_of(tool, arguments)
+    except Exception:  # a tool's own code
+        return (Use(verb="write"),)  # what it would do isn't known
 
 
 def _quoted(text: str) -> str:

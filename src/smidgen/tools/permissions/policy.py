@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+import re
+import shlex
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -11,12 +14,19 @@ from smidgen.tools import Use, Verb
 from smidgen.tools.permissions import Decision, Ruling
 
 STRICTNESS: dict[Decision, int] = {"allow": 0, "ask": 1, "deny": 2}
+_BETWEEN = re.compile(r"[;&|()`\n{}]")
+"""What ends one command of a shell's line and begins another."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Speaks of a call that fits all of what it names; "" fits anything. tool, host, command: with * and ? as in file
     names; the command as it would be typed. path: relative to the workspace, with ** for any folders; a folder stands
-    for all that is in it. Only a rule that allows minds capitals in names."""
+    for all that is in it, "." for everything.
+
+    A rule that allows is read narrowly: it minds capitals (but of hosts), and a line that only a shell can read fits it
+    just as it stands. One that asks or denies is read widely: a program reads and runs whatever else it does, and each
+    command of such a line counts.
+    """
 
     decision: Decision
     tool: str = ""
@@ -27,26 +37,32 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     def fits(self, tool: str, use: Use) -> bool:
         exactly = self.decision == "allow"
-        if self.verb is not None and self.verb != use.verb:
+        if self.verb is not None and self.verb not in ((use.verb,) if exactly else verbs(use)):
             return False
-        named = ((self.tool, tool), (self.host, use.host), (self.command, use.command))
-        if not all(_fits(pattern, text, exactly) for pattern, text in named):
+        if not (_fits(self.tool, (tool,), exactly) and _fits(self.host, (use.host,), False)):
             return False
-        if not self.path:
+        if not _fits(self.command, _commands(self.command, use.command, exactly), exactly):
+            return False
+        return not self.path or (use.path != "" and self._fits_path(use, exactly))
+
+    def _fits_path(self, use: Use, exactly: bool) -> bool:
+        parts = _within(use.path)
+        if parts is None:
+            return False  # no rule speaks of what lies elsewhere
+        if is_below(self.path, parts, exactly):
             return True
-        parts = [part for part in use.path.split("/") if part not in ("", ".")]
-        if not use.path:
-            return False
-        if is_below(self.path, parts, exactly) or self.path == "**":
-            return True
-        # A call over a whole folder reads what is forbidden in it, unless that is out of everybody's sight.
-        return not exactly and not self.hides and use.verb != "write" and may_hold(parts, self.path)
+        # A call over a whole folder reaches what is forbidden in it, unless that is out of everybody's sight.
+        return not (exactly or self.hides) and _is_folder(use, parts) and may_hold(parts, self.path)
 
     @property
     def hides(self) -> bool:
         """Does it take files out of everybody's sight, so that calls over whole folders need not be denied for it?"""
         names_files = bool(self.path) and not (self.host or self.command)
         return self.decision == "deny" and names_files and self.tool in ("", "*") and self.verb is None
+
+    @property
+    def names_a_host(self) -> bool:
+        return bool(self.host.strip("*?."))
 
     def __str__(self) -> str:
         fields = ("tool", "verb", "path", "host", "command")
@@ -56,6 +72,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 OTHERWISE: dict[Verb, Decision] = {"read": "allow", "run": "allow", "fetch": "allow", "write": "ask"}
 """For what no rule speaks of."""
+_DOES: dict[Verb, str] = {
+    "read": "it reads",
+    "run": "it runs a program",
+    "fetch": "it asks another computer",
+    "write": "it changes something",
+}
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +96,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if fitting:
             strictest = max(fitting, key=lambda rule: STRICTNESS[rule.decision])
             return Ruling(decision=strictest.decision, by="rule", reason=f"the rule says: {strictest}")
-        decision = self.otherwise.get(use.verb, OTHERWISE[use.verb])
-        reason = {"write": "it changes something", "fetch": "it asks another computer"}.get(use.verb, "")
-        return Ruling(decision=decision, reason=reason)
+        verb = max(verbs(use), key=lambda verb: STRICTNESS[self.unless_ruled(verb)])
+        return Ruling(decision=self.unless_ruled(verb), reason=_DOES[verb])
 
-    def allows_by_rule(self, tool: str, use: Use) -> bool:
-        """Has the user allowed just this, rather than said nothing of it?"""
-        ruling = self._of(tool, use)
-        return ruling.decision == "allow" and ruling.by == "rule"
+    def unless_ruled(self, verb: Verb) -> Decision:
+        return self.otherwise.get(verb, OTHERWISE[verb])
+
+    def allows_host(self, tool: str, use: Use) -> bool:
+        """Is the call allowed by a rule that names its host, rather than any?"""
+        allowed = self._of(tool, use).decision == "allow"
+        return allowed and any(rule.names_a_host and rule.fits(tool, use) for rule in self.rules)
 
     def hides(self, parts: Sequence[str]) -> bool:
         """Is this file or folder as if it were not there?"""
@@ -95,36 +119,112 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, rules=(*self.rules, *rules))
 
 
+def verbs(use: Use) -> tuple[Verb, ...]:
+    """All that it does: a program that may write runs and may read as well."""
+    if not use.command:
+        return (use.verb,)
+    return tuple(dict.fromkeys((use.verb, "run", "read")))
+
+
 def is_below(pattern: str, parts: Sequence[str], exactly: bool) -> bool:
     """Does the pattern stand for this path, or for a folder it lies in?"""
-    wanted = [part for part in pattern.split("/") if part not in ("", ".")]
-    if not exactly:
-        wanted, parts = [part.casefold() for part in wanted], [part.casefold() for part in parts]
-    return any(_matches(wanted, list(parts[:size])) for size in range(1, len(parts) + 1))
+    wanted = _wanted(pattern, exactly)
+    reached = _passing(wanted, {0})
+    for part in parts if exactly else map(_folded, parts):
+        if len(wanted) in reached:
+            return True
+        reached = _after(wanted, reached, part)
+    return len(wanted) in reached
 
 
 def may_hold(folder: Sequence[str], pattern: str) -> bool:
     """Could what the pattern stands for lie in this folder?"""
-    wanted = [part.casefold() for part in pattern.split("/") if part not in ("", ".")]
-    for number, part in enumerate(folder):
-        if number < len(wanted) and wanted[number] == "**":
-            return True
-        if number >= len(wanted) or not fnmatch.fnmatchcase(part.casefold(), wanted[number]):
-            return False
-    return True
+    wanted = _wanted(pattern, False)
+    reached = _passing(wanted, {0})
+    for part in map(_folded, folder):
+        reached = _after(wanted, reached, part)
+    return bool(reached)
 
 
-def _matches(wanted: list[str], parts: list[str]) -> bool:
-    if not wanted or not parts:
-        return not parts and all(part == "**" for part in wanted)
-    if wanted[0] == "**":
-        return _matches(wanted[1:], parts) or _matches(wanted, parts[1:])
-    return fnmatch.fnmatchcase(parts[0], wanted[0]) and _matches(wanted[1:], parts[1:])
+def _is_folder(use: Use, parts: Sequence[str]) -> bool:
+    """May it be over all that a folder holds? A name with an ending is a file's, unless a / says otherwise."""
+    if not parts or use.path.endswith("/"):
+        return True
+    return use.verb != "write" and "." not in parts[-1][1:]
 
 
-def _fits(pattern: str, text: str, exactly: bool) -> bool:
+def _wanted(pattern: str, exactly: bool) -> list[str]:
+    wanted = [part for part in pattern.split("/") if part not in ("", ".")]
+    return wanted if exactly else [_folded(part) for part in wanted]
+
+
+def _passing(wanted: Sequence[str], reached: Iterable[int]) -> set[int]:
+    """How far the pattern may be read: any ** may also stand for no folder."""
+    found: set[int] = set()
+    for place in reached:
+        found.add(place)
+        while place < len(wanted) and wanted[place] == "**":
+            place += 1
+            found.add(place)
+    return found
+
+
+def _after(wanted: Sequence[str], reached: set[int], part: str) -> set[int]:
+    further: set[int] = set()
+    for place in reached:
+        if place < len(wanted):
+            if wanted[place] == "**":
+                further.add(place)
+            elif fnmatch.fnmatchcase(part, wanted[place]):
+                further.add(place + 1)
+    return _passing(wanted, further)
+
+
+def _within(path: str) -> list[str] | None:
+    """The parts of a path; None where it leads out of the workspace."""
+    if path.startswith(("/", "~")):
+        return None
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
+
+
+def _commands(pattern: str, command: str, exactly: bool) -> tuple[str, ...]:
+    """As which a pattern may fit a command."""
+    if exactly:
+        return (command,) if pattern == command or _is_words(command) else ()
+    pieces = [command, *(piece.strip() for piece in _BETWEEN.split(command))]
+    # A program is the same by whichever path it is named.
+    return tuple(dict.fromkeys(form for piece in pieces if piece for form in (piece, _without_folder(piece))))
+
+
+def _is_words(command: str) -> bool:
+    """Words and nothing that a shell would do something else with."""
+    try:
+        return shlex.join(shlex.split(command)) == command
+    except ValueError:
+        return False
+
+
+def _without_folder(command: str) -> str:
+    program, space, rest = command.partition(" ")
+    return f"{program.rsplit('/', 1)[-1]}{space}{rest}"
+
+
+def _fits(pattern: str, texts: Sequence[str], exactly: bool) -> bool:
     if not pattern or pattern == "*":
         return True
     if not exactly:
-        pattern, text = pattern.casefold(), text.casefold()
-    return bool(text) and fnmatch.fnmatchcase(text, pattern)
+        pattern, texts = _folded(pattern), [_folded(text) for text in texts]
+    return any(text and fnmatch.fnmatchcase(text, pattern) for text in texts)
+
+
+def _folded(text: str) -> str:
+    """Alike for names that some file system takes for the same."""
+    return unicodedata.normalize("NFC", text.casefold())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -15,6 +16,7 @@ from smidgen.tools.permissions import Decision
 from smidgen.tools.permissions.policy import Policy, Rule
 
 _SECTIONS = (*get_args(Decision), "otherwise")
+_PORT = re.compile(r"^[^:]*:\d+$")
 _NAMES = tuple(field.name for field in msgspec.structs.fields(Rule) if field.name != "decision")
 
 
@@ -50,16 +52,38 @@ def _rule(decision: str, entry: dict[str, Any], place: str) -> Rule:
     for name in entry:
         if name not in _NAMES:
             raise ConfigError(f"{place}: a rule has no {name!r}.", hint=_near(name, _NAMES))
+    if not entry:
+        hint = 'Write tool = "*" if it is to speak of everything.'
+        raise ConfigError(f"{place} doesn't say what it speaks of.", hint=hint)
     try:
         rule = msgspec.convert({**entry, "decision": decision}, Rule)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{place} can't be used: {error}.") from error
-    if any(value == "" for value in entry.values()):
+        hint = f'All are texts, as in tool = "write_file"; verb is one of {", ".join(get_args(Verb))}.'
+        raise ConfigError(f"{place} can't be used: {error}.", hint=hint) from error
+    if any(not value.strip() for value in entry.values()):
         raise ConfigError(f"{place}: an empty text fits nothing.", hint='Leave it out, or write "*" for anything.')
     if rule.path.startswith(("/", "~")) or "\\" in rule.path or ".." in rule.path.split("/"):
         hint = 'As in path = "private/**".'
         raise ConfigError(f"{place}: a path is relative to the workspace, with / between folders.", hint=hint)
-    return rule
+    if "/" in rule.host or _PORT.search(rule.host):
+        hint = 'As in host = "*.example.com".'
+        raise ConfigError(f"{place}: a host is a name alone, without https:// and without a port.", hint=hint)
+    return msgspec.structs.replace(rule, host=_ascii(rule.host, place))
+
+
+def _ascii(host: str, place: str) -> str:
+    """As calls name it."""
+    host = host.removesuffix(".")
+    if host.isascii():
+        return host
+    import idna
+
+    try:
+        labels = [label if label.isascii() else idna.encode(label.lower()).decode() for label in host.split(".")]
+    except idna.IDNAError:
+        hint = "Write the name in ASCII (xn--…), with * and ? only in labels of their own."
+        raise ConfigError(f"{place}: {host!r} can't be the name of a host.", hint=hint) from None
+    return ".".join(labels)
 
 
 def _otherwise(entries: Any, path: Path) -> dict[Verb, Decision]:
