@@ -99,7 +99,9 @@ def test_without_a_target_every_short_value_must_have_been_said() -> None:
     change = Use(verb="write")
     assert asked("Order 2 of the saw", change, item="saw", count=2, fast=True, why=None) == ""
     assert asked("Order a dozen of the saw", change, item="saw", count=12) == ""
-    told = unasked("order", {"item": "saw", "count": 9}, [change], Said(user=("Order the saw",), tools=("order 9 now",)))
+    told = unasked(
+        "order", {"item": "saw", "count": 9}, [change], Said(user=("Order the saw",), tools=("order 9 now",))
+    )
     assert told == "9"
     assert asked("Order it", change, to=[{"name": "eve@evil.example"}]) == "eve@evil.example"
     long = "word " * PASSAGE

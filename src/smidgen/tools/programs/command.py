@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +17,15 @@ from smidgen.tools.function import BadArguments, FunctionTool, tool
 from smidgen.tools.programs import Boxes
 from smidgen.tools.sandbox import Finished, Job, Limits
 
-SHELL_SIGNS = frozenset("|&;<>()$`\\\"'*?[]#~=%{}!\n")
-"""What a shell gives a meaning to. Source: POSIX.1-2017, Shell Command Language, 2.2."""
+SHELL_SIGNS = frozenset("|&;<>()$`\\*?[]#~{}!\n")
+"""What a shell gives a meaning to wherever it stands, beside quotes. Source: POSIX.1-2017, Shell Command Language, 2.2;
+of its `=` and `%`, the first is one where words begin, and the second for the shell's own commands."""
+_WORD = re.compile(r"""(?:[^ \t'"]++|'[^']*+'|"[^"]*+")++""")
+_BLANKS = re.compile(r"[ \t]*+")
+_SHELLS = frozenset({"sh", "bash", "dash", "ash", "rbash", "zsh", "ksh", "mksh", "yash", "csh", "tcsh"})
+_FIRST = _SHELLS | {"fish", "nu", "elvish", "xonsh", "pwsh", "busybox", "toybox", "env", "eval"}
+_VERSION = re.compile(r"(?<=[a-z])[-\d.]+$|\.exe$")
+_REASONS = frozenset(map(os.strerror, errno.errorcode))
 LIMITS = Limits(wall_s=20.0)
 _STOPPED = {
     "time": "it took too long",
@@ -32,22 +42,47 @@ class Line(str):
 
 def parsed(command: object) -> list[str] | Line:
     """A list as it is. A text is split into words where a shell would do nothing else with it; quotes keep words
-    together. Any other text is a `Line`. Raises BadArguments for what is neither, or empty."""
+    together. Any other text is a `Line`. Raises BadArguments for what is neither, or empty, or no text."""
     if isinstance(command, list) and all(isinstance(word, str) for word in cast("list[object]", command)):
         words = cast("list[str]", command)
     elif isinstance(command, str):
-        quoted = SHELL_SIGNS - frozenset("\"'")
-        try:
-            words = shlex.split(command)
-        except ValueError:
-            return Line(command)
-        if quoted & set(command) or (words and "=" in words[0]):
+        found = None if SHELL_SIGNS & set(command) else _split(command)
+        words = [command] if found is None else found
+        if command.strip() and (found is None or (words and "=" in words[0])) and _is_text(command):
             return Line(command)
     else:
         raise BadArguments("A command is a list of words: the program and its arguments.")
     if not words or not words[0].strip():
         raise BadArguments("The command is empty.")
+    if not all(map(_is_text, words)):
+        raise BadArguments("The command holds what can't be passed to a program: a zero byte, or half a character.")
     return words
+
+
+def _split(text: str) -> list[str] | None:
+    """At blanks, quotes taken off; None if one isn't closed. Of a text without other signs of a shell's."""
+    words: list[str] = []
+    at = _end(_BLANKS, text, 0)
+    while at < len(text):
+        end = _end(_WORD, text, at)
+        word = text[at:end]
+        at = _end(_BLANKS, text, end)
+        if at == end < len(text):
+            return None
+        words.append(re.sub(r"""'([^']*)'|"([^"]*)\"""", r"\1\2", word))
+    return words
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+def _is_text(word: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
 
 
 def _words(command: object) -> object:
@@ -66,7 +101,7 @@ def command_tool(
     boxes: Boxes, workspace: Path | None, *, writable: bool = False, hidden: Callable[[], Sequence[str]] = tuple
 ) -> FunctionTool:
     """writable: may programs change files of the workspace? Then every call counts as a change. hidden: which files of
-    it are as if they were empty."""
+    it they can't read."""
 
     async def run_command(command: Command) -> ToolOutcome:
         """Run a program in the folder.
@@ -76,7 +111,8 @@ def command_tool(
         """
         sandbox = await boxes()
         job = Job(argv=tuple(command), workspace=workspace, writable=writable, hidden=tuple(hidden()), limits=LIMITS)
-        return _outcome(await sandbox.run(job))
+        finished = await sandbox.run(job)
+        return _not_started(finished, command[0]) or _outcome(finished)
 
     def uses(arguments: Mapping[str, Any]) -> tuple[Use, ...]:
         try:
@@ -95,7 +131,21 @@ def command_tool(
 
 
 def _is_shell(words: list[str]) -> bool:
-    return Path(words[0]).name in {"sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "busybox", "env", "eval"}
+    """Or one that is started by another program. A script that calls itself otherwise isn't known."""
+    names = [_VERSION.sub("", Path(word).name) for word in words]
+    return names[0] in _FIRST or not _SHELLS.isdisjoint(names)
+
+
+def _not_started(finished: Finished, program: str) -> ToolOutcome | None:
+    """Of a program that wasn't found, or can't be run. The sandbox says so in the program's place (confine.py, and
+    bubblewrap with a status of its own)."""
+    status, prefix = (1, f"bwrap: execvp {program}: ") if finished.tier == "bubblewrap" else (127, f"{program}: ")
+    said = finished.errors.removeprefix(prefix).removesuffix("\n")
+    if finished.output or finished.status != status or said not in _REASONS:
+        return None
+    is_missing = said == os.strerror(errno.ENOENT)
+    text = f"There is no program {program!r} here." if is_missing else f"{program!r} can't be run: {said}."
+    return ToolOutcome(ok=False, value=text, text=text, fault="arguments", tier=finished.tier)
 
 
 def _outcome(finished: Finished) -> ToolOutcome:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import sys
 import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated
+
+import msgspec
 
 from smidgen.errors import InvalidRequest, SandboxUnavailable
 from smidgen.tools.programs import SESSION, Executed
@@ -21,18 +21,26 @@ from smidgen.tools.sandbox.running import HINT, START_S, Running
 
 LONGEST_CODE = 1024 * 1024
 LONGEST_REPLY = 1024 * 1024
-"""Bytes of a frame that is listened to; what is inside is never trusted."""
+"""Bytes of a frame that is listened to, beside the output; what is inside is never trusted."""
+ESCAPED = 6
+"""Bytes that one of output may take in a frame."""
 GRACE_S = 0.5
 """For which code that took too long may take its interruption; else all of the interpreter is ended."""
 
 
 class Interpreter:
-    """Made by `start`. Executes one thing at a time. Once it is `gone` it executes nothing any more."""
+    """Made by `start`. Executes one thing at a time. `clear` it after each unless it ends then: what code left running
+    is watched by nobody."""
 
     def __init__(self, running: Running, frames: _Frames, limits: Limits) -> None:
         self._running, self._frames, self._limits = running, frames, limits
         self._own = running.processes()
-        self.gone = False
+        self._is_ended = self._is_halted = False
+
+    @property
+    def gone(self) -> bool:
+        """It executes nothing any more. `end` it nevertheless."""
+        return self._is_ended or self._running.exited.done()
 
     @classmethod
     async def start(
@@ -45,12 +53,13 @@ class Interpreter:
         limits: Limits = SESSION,
     ) -> Interpreter:
         """workspace: the folder it runs in; writable, hidden: see `Job`. Raises what `Sandbox.open` does."""
-        frames = _Frames()
+        frames = _Frames(LONGEST_REPLY + ESCAPED * limits.output_bytes)
+        ready = frames.expect()
         argv = (sys.executable, "-I", "-c", _driver())
         job = Job(argv=argv, workspace=workspace, writable=writable, hidden=hidden, limits=limits)
         running = await sandbox.open(job, frames.feed)
         try:
-            stopped = await running.watch(START_S, frames.expect())
+            stopped = await running.watch(START_S, ready)
             if stopped or frames.take() is None:
                 said = running.finished("").errors.strip()[-300:]
                 raise SandboxUnavailable(f"Python didn't come up in the sandbox: {said or 'no sign of it'}.", hint=HINT)
@@ -62,50 +71,64 @@ class Interpreter:
     async def execute(self, code: str, seconds: float | None = None) -> Executed:
         """seconds: that it may take, the limits' own otherwise. Raises InvalidRequest for code that is too long or no
         text. Cancelled, the interpreter ends."""
+        check_code(code)
         data = _frame({"code": code, "keep": self._limits.output_bytes})
         begun = time.monotonic()
         if self.gone:
             return Executed(stopped="exit", gone=True, tier=self._running.tier)
         try:
             reply = self._frames.expect()
+            self._resume()
             self._running.write(data)
             stopped = await self._running.watch(self._limits.wall_s if seconds is None else seconds, reply)
+            beyond: Stopped = ""
             if stopped == "time":
-                await self._interrupt(reply)
+                self._running.interrupt()
+                beyond = await self._running.watch(GRACE_S, reply)
         except BaseException:
             await self.end()
             raise
         told = self._frames.take()
-        if told is None or stopped not in ("", "time"):
+        if told is None or stopped not in ("", "time") or beyond:
+            told = None
             await self.end()
         return self._executed(told, stopped, time.monotonic() - begun)
 
-    def clear(self) -> None:
-        """Ends the programs that code started and left behind."""
-        for pid in self._running.processes() - self._own:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+    async def clear(self) -> None:
+        """The programs that code started and left behind are dead when this returns, and what runs on in threads stands
+        still until the next execution. Where that can't be done, and where this is cancelled, the interpreter ends."""
+        if self._is_ended:
+            return
+        self._is_halted = True
+        try:
+            is_clear = await self._running.halt(self._own)
+        except BaseException:
+            await self.end()
+            raise
+        if not is_clear:
+            await self.end()
 
     async def end(self) -> None:
         """Nothing of it is left when this returns."""
-        self.gone = True
+        self._is_ended = True
         await self._running.end()
 
-    async def _interrupt(self, reply: asyncio.Future[None]) -> None:
-        self._running.interrupt()
-        await asyncio.wait((reply, self._running.exited), timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+    def _resume(self) -> None:
+        if self._is_halted:
+            self._is_halted = False
+            self._running.resume()
 
-    def _executed(self, told: dict[str, Any] | None, stopped: Stopped, seconds: float) -> Executed:
+    def _executed(self, told: _Reply | None, stopped: Stopped, seconds: float) -> Executed:
         tier = self._running.tier
         if told is None:
             finished = self._running.finished(stopped)
             why = finished.stopped or ("garbled" if self._frames.garbled else "exit")
             return Executed(stopped=why, error=finished.errors.strip()[-500:], gone=True, seconds=seconds, tier=tier)
         return Executed(
-            output=str(told.get("output", "")),
-            cut=int(told.get("cut", 0)),
-            value=str(told.get("value", "")),
-            error="" if stopped == "time" else str(told.get("error", "")),
+            output=told.output,
+            cut=told.cut,
+            value=told.value,
+            error="" if stopped == "time" else told.error,
             stopped=stopped,
             gone=self.gone,
             seconds=seconds,
@@ -113,16 +136,24 @@ class Interpreter:
         )
 
 
-class _Frames:
-    """What the driver, or the code in its place, writes: one frame is expected at a time."""
+class _Reply(msgspec.Struct, frozen=True):
+    output: str = ""
+    cut: Annotated[int, msgspec.Meta(ge=0)] = 0
+    value: str = ""
+    error: str = ""
 
-    def __init__(self) -> None:
+
+class _Frames:
+    """What the driver, or the code in its place, writes: one frame is expected at a time. longest: bytes of one."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
         self._data = bytearray()
         self._expected: asyncio.Future[None] | None = None
         self.garbled = False
 
     def feed(self, data: bytes) -> None:
-        if len(self._data) <= LONGEST_REPLY + 4:
+        if len(self._data) <= self._longest + 4:
             self._data += data
         if self._is_whole() and self._expected is not None and not self._expected.done():
             self._expected.set_result(None)
@@ -133,13 +164,11 @@ class _Frames:
         self._expected = asyncio.get_running_loop().create_future()
         return self._expected
 
-    def take(self) -> dict[str, Any] | None:
+    def take(self) -> _Reply | None:
         """None if there is none, or none that makes sense."""
-        if self._data and self._is_whole() and self._size() <= LONGEST_REPLY:
-            with suppress(ValueError, RecursionError):
-                found: Any = json.loads(bytes(self._data[4 : 4 + self._size()]))
-                if isinstance(found, dict):
-                    return cast("dict[str, Any]", found)
+        if self._is_whole() and self._size() <= self._longest:
+            with suppress(ValueError, RecursionError):  # msgspec's own are ValueErrors
+                return msgspec.json.decode(self._data[4 : 4 + self._size()], type=_Reply)
         self.garbled = bool(self._data)
         return None
 
@@ -147,16 +176,21 @@ class _Frames:
         return int.from_bytes(self._data[:4], "big")
 
     def _is_whole(self) -> bool:
-        return len(self._data) >= 4 and (self._size() > LONGEST_REPLY or len(self._data) >= 4 + self._size())
+        return len(self._data) >= 4 and (self._size() > self._longest or len(self._data) >= 4 + self._size())
+
+
+def check_code(code: str) -> None:
+    """Raises InvalidRequest for code that is too long or no text."""
+    try:
+        size = len(code.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"The code is no text: {error.reason}.") from error
+    if size > LONGEST_CODE:
+        raise InvalidRequest(f"The code has {size} bytes; {LONGEST_CODE} are possible.")
 
 
 def _frame(request: dict[str, object]) -> bytes:
-    try:
-        data = json.dumps(request, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequest(f"The code is no text: {error.reason}.") from error
-    if len(data) > LONGEST_CODE:
-        raise InvalidRequest(f"The code has {len(data)} bytes; {LONGEST_CODE} are possible.")
+    data = json.dumps(request, ensure_ascii=False).encode()
     return len(data).to_bytes(4, "big") + data
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from smidgen.errors import SmidgenError
+from smidgen.errors import SmidgenError, ToolFailed
 from smidgen.tools.programs import Executed
 from smidgen.tools.programs.interpreter import Interpreter
 
@@ -23,48 +23,67 @@ class Pool:
         self._size = size
         self._idle_s = idle_s
         self._ready: deque[Interpreter] = deque()
+        self._running: set[Interpreter] = set()
         self._work: set[asyncio.Future[None]] = set()
         self._filling: asyncio.Future[None] | None = None
+        self._one_fills = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def take(self) -> Interpreter:
-        """One that nobody else has; whoever takes it ends it. Raises what starting one raises."""
+        """One that nobody else has; whoever takes it ends it. Raises what starting one raises, ToolFailed once
+        closed."""
         try:
             return await self._take()
         finally:
             self._refill()
 
     async def _take(self) -> Interpreter:
+        self._check()
         while self._ready:
             found = self._ready.popleft()
             if not found.gone:
                 return found
-        return await self._start()
+            self._keep(asyncio.ensure_future(found.end()))
+        fresh = await self._start()
+        if self._closed:
+            await fresh.end()
+        self._check()
+        return fresh
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ToolFailed("The pool is closed.")
 
     async def run(self, code: str, seconds: float | None = None) -> Executed:
         """Execute a program of its own. Raises what `take` and `Interpreter.execute` do."""
         interpreter = await self._take()
+        self._running.add(interpreter)
         try:
             return await interpreter.execute(code, seconds)
         finally:
+            self._running.discard(interpreter)
             # Not before: two Pythons that start would take the processor from the one that works.
             self._keep(asyncio.ensure_future(interpreter.end()))
             self._refill()
 
     async def fill(self) -> None:
         """Returns once as many as are kept are ready. Raises what starting one raises."""
-        while len(self._ready) < self._size and not self._closed:
-            fresh = await self._start()
-            if self._closed:
-                await fresh.end()
-                return
-            self._ready.append(fresh)
+        async with self._one_fills:
+            while len(self._ready) < self._size and not self._closed:
+                fresh = await self._start()
+                if self._closed:
+                    await fresh.end()
+                    return
+                self._ready.append(fresh)
 
     async def aclose(self) -> None:
+        """Programs that run are ended, and so tell that their Python ended."""
         self._closed = True
         if self._idle is not None:
             self._idle.cancel()
+        for interpreter in tuple(self._running):
+            await interpreter.end()
         while self._work:
             await asyncio.wait(tuple(self._work))
         await self._end_ready()

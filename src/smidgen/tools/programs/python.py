@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import pydantic
 
+from smidgen.errors import InvalidRequest
 from smidgen.tools import ToolOutcome, Use
-from smidgen.tools.function import FunctionTool, failure, tool
+from smidgen.tools.function import BadArguments, FunctionTool, failure, tool
 from smidgen.tools.programs import Executed
+from smidgen.tools.programs.interpreter import check_code
 from smidgen.tools.programs.sessions import Sessions
 
 LOST = "[a new session: what was defined before is gone]"
@@ -35,6 +37,10 @@ def python_tool(sessions: Sessions, *, writable: bool = False) -> FunctionTool:
         Args:
             code: for example "print(sum(range(10)))"
         """
+        try:
+            check_code(code)
+        except InvalidRequest as error:
+            raise BadArguments(error.message) from error
         executed, lost = await sessions.execute(_bare(code))
         return outcome(executed, lost)
 
@@ -68,10 +74,10 @@ def _failed(problem: str, executed: Executed) -> ToolOutcome:
 
 
 def _bare(code: str) -> str:
-    """Without the fence of Markdown that models put around code."""
+    """Without the fence of Markdown that models put around code, and now and then forget to close."""
     stripped = code.strip()
-    if stripped.startswith("```") and stripped.endswith("```") and "\n" in stripped:
-        return stripped.split("\n", 1)[1].rsplit("```", 1)[0]
+    if stripped.startswith("```") and "\n" in stripped:
+        return stripped.split("\n", 1)[1].removesuffix("```")
     return code
 
 

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from smidgen.errors import ToolFailed
 from smidgen.tools.conversation import current_conversation
 from smidgen.tools.programs import Executed
 from smidgen.tools.programs.interpreter import Interpreter
 
 MOST = 4
-"""Conversations whose interpreters are kept; of more, the one used longest ago ends."""
+"""Conversations whose interpreters are kept; of more, the one used longest ago that is at nothing ends."""
 IDLE_S = 900.0
 """After which an interpreter that isn't used ends."""
 
@@ -33,60 +34,81 @@ class Sessions:
         self._had: set[int] = set()
         self._starting = asyncio.Lock()
         self._ending: set[asyncio.Future[None]] = set()
+        self._closed = False
 
     async def execute(self, code: str, seconds: float | None = None) -> tuple[Executed, bool]:
         """In the current conversation's interpreter, one after the other; and whether what was defined in it before is
-        lost. Raises what starting one raises, InvalidRequest for code that can't be executed."""
-        number = current_conversation()
-        session, lost = await self._session(number)
-        async with session.lock:
-            executed = await session.interpreter.execute(code, seconds)
-            if not executed.gone:
-                session.interpreter.clear()
-        if executed.gone:
-            self._sessions.pop(number, None)
-        return executed, lost
+        lost. Raises what starting one raises, InvalidRequest for code that can't be executed, ToolFailed once
+        closed."""
+        number, lost = current_conversation(), False
+        while True:
+            session, is_lost = await self._session(number)
+            lost |= is_lost
+            async with session.lock:
+                if session.interpreter.gone:
+                    continue  # what came before has ended it, which is not this code's doing
+                try:
+                    executed = await session.interpreter.execute(code, seconds)
+                    if not executed.gone:
+                        await session.interpreter.clear()
+                finally:
+                    if session.interpreter.gone:
+                        self._retire(number, session)
+            return executed, lost
 
     async def end(self, number: int) -> None:
-        """Ends a conversation's interpreter, if it has one."""
-        session = self._sessions.pop(number, None)
-        self._had.discard(number)
-        if session is not None:
-            await self._end(session)
+        """Ends a conversation's interpreter, if it has one, whatever it is at."""
+        async with self._starting:
+            session = self._sessions.get(number)
+            self._had.discard(number)
+            if session is not None:
+                await session.interpreter.end()
+                self._retire(number, session)
 
     async def aclose(self) -> None:
-        for number in tuple(self._sessions):
-            await self.end(number)
+        self._closed = True
+        async with self._starting:
+            for number, session in tuple(self._sessions.items()):
+                await session.interpreter.end()
+                self._retire(number, session)
         while self._ending:
             await asyncio.wait(tuple(self._ending))
 
     async def _session(self, number: int) -> tuple[Session, bool]:
+        """Not locked yet; and whether it is new and takes the place of one that was lost."""
         async with self._starting:
-            session = self._sessions.pop(number, None)
-            lost = False
-            if session is None or session.interpreter.gone:
-                session, lost = Session(await self._start(), asyncio.Lock()), number in self._had
-            self._sessions[number] = session
+            if self._closed:
+                raise ToolFailed("Python is closed.")
+            session, is_lost = self._sessions.get(number), False
+            if session is not None and session.interpreter.gone:
+                self._retire(number, session)
+                session = None
+            if session is None:
+                session, is_lost = Session(await self._start(), asyncio.Lock()), number in self._had
+            self._sessions.pop(number, None)
+            self._sessions[number] = session  # the last now
             self._had.add(number)
             self._renew(number, session)
-            while len(self._sessions) > MOST:
-                self._retire(next(iter(self._sessions)))
-        return session, lost
+            free = [(one, other) for one, other in self._sessions.items() if not other.lock.locked() and one != number]
+            for one, other in free[: max(0, len(self._sessions) - MOST)]:
+                self._retire(one, other)
+        return session, is_lost
 
     def _renew(self, number: int, session: Session) -> None:
         if session.idle is not None:
             session.idle.cancel()
-        session.idle = asyncio.get_running_loop().call_later(self._idle_s, self._retire, number)
+        session.idle = asyncio.get_running_loop().call_later(self._idle_s, self._retire, number, session)
 
-    def _retire(self, number: int) -> None:
-        session = self._sessions.pop(number, None)
-        if session is not None:
-            ending = asyncio.ensure_future(self._end(session))
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
-
-    async def _end(self, session: Session) -> None:
+    def _retire(self, number: int, session: Session) -> None:
+        """It is this conversation's no more, and ends once what it is at is done."""
         if session.idle is not None:
             session.idle.cancel()
+        if self._sessions.get(number) is session:
+            del self._sessions[number]
+        ending = asyncio.ensure_future(self._end(session))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def _end(self, session: Session) -> None:
         async with session.lock:
             await session.interpreter.end()

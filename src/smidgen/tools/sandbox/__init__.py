@@ -5,8 +5,9 @@ environment but its own, and limits on everything. What holds it is found out by
 
 bubblewrap  namespaces: the job sees nothing else of this computer
 landlock    Landlock for files, seccomp for sockets: it sees that other files are there, but can't read them
+seatbelt    macOS' own: the same, by a profile that the kernel holds
 
-Where neither holds, nothing runs.
+Where none of them holds, nothing runs.
 
 Whatever ends a job, no process of it is left.
 """
@@ -19,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-Tier = Literal["bubblewrap", "landlock"]
+Tier = Literal["bubblewrap", "landlock", "seatbelt"]
 Stopped = Literal["", "time", "cpu", "memory", "processes", "output"]
 """Which limit ended a job; "" if none did."""
 MIB = 1024 * 1024
@@ -43,8 +44,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """argv: the program, by name or by absolute path, and its arguments; no shell reads them. workspace: the folder it
-    runs in, an empty one if None. writable: may it change files there? hidden: paths in it that are as if they were
-    empty. variables: added to a bare environment."""
+    runs in, an empty one if None. writable: may it change files there? hidden: paths in it that can't be read: a file
+    can't be opened, a folder is empty. variables: added to a bare environment."""
 
     argv: tuple[str, ...]
     workspace: Path | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -44,7 +44,7 @@ class Sandbox:
         reads. Of the limits, whoever opens it has those on time watched. Raises what `run` does."""
         check(job)
         stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        return await _held(self._open(job, heard, stop), stop)
+        return await _held(self._open(job, heard, stop), stop, Running.end)
 
     async def _open(self, job: Job, heard: Callable[[bytes], None], stop: asyncio.Future[None]) -> Running:
         running = await Running.start(job, self._prepare(job), self.tier, heard)
@@ -54,9 +54,11 @@ class Sandbox:
         return running
 
 
-async def _held(work: Coroutine[Any, Any, T], stop: asyncio.Future[None]) -> T:
+async def _held(
+    work: Coroutine[Any, Any, T], stop: asyncio.Future[None], undo: Callable[[T], Awaitable[None]] | None = None
+) -> T:
     """On its own, so that a cancellation finds a job either not started or held, and never between: then `stop` is
-    done, and what ends of itself is waited for."""
+    done, and what ends of itself is waited for. undo: of a result that came at that moment and that nobody gets."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -66,6 +68,6 @@ async def _held(work: Coroutine[Any, Any, T], stop: asyncio.Future[None]) -> T:
         while not task.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((task,))
-        if not task.cancelled():
-            task.exception()
+        if not task.cancelled() and task.exception() is None and undo is not None:
+            await undo(task.result())
         raise

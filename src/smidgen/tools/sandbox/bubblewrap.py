@@ -107,6 +107,19 @@ def _namespaces() -> list[str]:
     ]  # fmt: skip
 
 
+def _covers(folder: Path, hidden: Sequence[str]) -> list[str]:
+    """Of a link, what it leads to is covered. What isn't there needs no cover, and would be made for one. A device
+    can't be opened where bubblewrap binds it."""
+    words: list[str] = []
+    covered: set[Path] = set()
+    for path in sorted({Path(os.path.realpath(folder / path)) for path in hidden}):
+        if path.is_relative_to(folder) and path != folder and path.exists() and covered.isdisjoint(path.parents):
+            covered.add(path)
+            place = f"{WORKSPACE}/{path.relative_to(folder)}"
+            words += ["--tmpfs", place, "--remount-ro", place] if path.is_dir() else ["--ro-bind", "/dev/null", place]
+    return words
+
+
 def _folders(job: Job) -> list[str]:
     words: list[str] = []
     for place in (*places.SYSTEM, *places.SETTINGS):
@@ -124,8 +137,5 @@ def _folders(job: Job) -> list[str]:
     else:
         folder = job.workspace.resolve(strict=True)
         words += ["--bind" if job.writable else "--ro-bind", str(folder), WORKSPACE]
-        for path in job.hidden:
-            place = f"{WORKSPACE}/{path}"
-            is_folder = (folder / path).is_dir()
-            words += ["--tmpfs", place, "--remount-ro", place] if is_folder else ["--ro-bind", "/dev/null", place]
+        words += _covers(folder, job.hidden)
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE]

@@ -11,6 +11,8 @@ from smidgen.tools.sandbox import MIB, Job, places
 
 MOST_BYTES = 128 * 1024
 """Of one argument or variable, which is what Linux takes; all together may be eight times as much."""
+MOST_HIDDEN = 500
+"""Each takes a mount, and each mount looks at all that are there: half a second for so many."""
 LEAST_MEMORY, LEAST_FILES, LEAST_PROCESSES = 64 * MIB, 32, 4
 """With less no program comes up."""
 
@@ -30,6 +32,11 @@ def check(job: Job) -> None:
     if limits.memory < LEAST_MEMORY or limits.open_files < LEAST_FILES or limits.processes < LEAST_PROCESSES:
         least = f"{LEAST_MEMORY} bytes of memory, {LEAST_FILES} open files, {LEAST_PROCESSES} processes"
         raise InvalidRequest(f"With so little no program comes up; the least is {least}.")
+    if len(job.hidden) > MOST_HIDDEN:
+        raise InvalidRequest(
+            f"{len(job.hidden)} files are to be hidden from a program; {MOST_HIDDEN} are possible.",
+            hint="Give a smaller folder as the workspace, or hide whole folders.",
+        )
     for path in job.hidden:
         if job.workspace is None or path.startswith("/") or ".." in path.split("/") or not path:
             raise InvalidRequest(f"{path!r} is no path in a workspace, so it can't be hidden.")

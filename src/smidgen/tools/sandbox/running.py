@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from functools import cached_property
 
 from smidgen.errors import SandboxUnavailable
 from smidgen.tools.sandbox import Finished, Job, Limits, Stopped, Tier
@@ -108,7 +109,24 @@ class Running:
 
     def interrupt(self) -> None:
         """As Ctrl-C at a terminal would, of the command alone."""
-        self._processes.interrupt()
+        self._signal(signal.SIGINT)
+
+    async def halt(self, own: frozenset[int]) -> bool:
+        """The command stands still until `resume`; all but its `own` processes are killed. False if it can't be done:
+        then some of them may run on."""
+        self._signal(signal.SIGSTOP)
+        return await self._processes.halt(self._command, own)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if not self.exited.done():
+            self._processes.signal(self._command, number)
+
+    @cached_property
+    def _command(self) -> int:
+        return self._processes.command()
 
     async def end(self) -> None:
         """Nothing of it is left when this returns; a second call changes nothing. Cancelled, it goes on by itself."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,13 @@ WEIGH_EVERY = 10
 """Ticks between two sums of their memory. They are counted at every tick: root's can double in a millisecond."""
 WATCHMEN = 1
 """In a session, beside the job's own processes: the one that ends it when we are gone (confine.py)."""
+COMMAND = 2
+"""Its number in a namespace of its own, whose first process is the sandbox's."""
+END_S = 10.0
+"""For which a namespace's end is waited for: thousands of processes take a while to die."""
 _TRIES = 500
+_HALT_S = 1.0
+_LOOKS = 5
 
 
 class Processes:
@@ -70,33 +77,72 @@ class Processes:
             found = [process.pid for process in children]
         return frozenset(found or self._in_session())
 
-    def interrupt(self) -> None:
-        """The command itself: the first in its namespace, else the one that leads the session."""
-        with contextlib.suppress(psutil.Error, OSError):
-            children = psutil.Process(self._root).children() if self._root else []
-            os.kill(children[0].pid if children else self._session, signal.SIGINT)
+    def command(self) -> int:
+        """The command itself, 0 if it has ended: the second in its namespace, else the one that leads the session."""
+        if not self._root:
+            return self._session
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(self._root).children()
+            return next((child.pid for child in children if _number_inside(child.pid) == COMMAND), 0)
+        return 0
+
+    def signal(self, pid: int, number: int) -> None:
+        with contextlib.suppress(OSError):
+            if pid:
+                os.kill(pid, number)
+
+    async def halt(self, command: int, own: frozenset[int]) -> bool:
+        """Once the command stands still, which it was told to, and all but its `own` processes are dead. Those that
+        start others meanwhile are killed again until none is left; False if that takes too long.
+
+        One that starts another and ends, again and again, can slip through a look at all processes. None has where none
+        at all came or went meanwhile; on a computer where some always do, several looks must find nothing."""
+        until, looks = time.monotonic() + _HALT_S, 0
+        while time.monotonic() < until:
+            is_still, before = _is_still(command), psutil.pids()
+            others = [pid for pid in self.alive() - own if not _is_dead(pid)]
+            looks = looks + 1 if is_still and not others else 0
+            if looks == _LOOKS or (looks and psutil.pids() == before):
+                return True
+            for pid in others:
+                self.signal(pid, signal.SIGKILL)
+            await asyncio.sleep(TICK_S / 10)
+        return False
 
     def _in_session(self) -> list[int]:
         return [pid for pid in psutil.pids() if _session(pid) == self._session]
 
     async def end(self) -> None:
         """Kills all of them. Those that start others meanwhile are killed again until none is left."""
-        with contextlib.suppress(ProcessLookupError):
-            if self._root:
+        if self._root:
+            with contextlib.suppress(ProcessLookupError):
                 # Among thousands of others it would wait for its turn to die, and they with it. Root may say so.
                 with contextlib.suppress(PermissionError):
                     os.setpriority(os.PRIO_PROCESS, self._root, -20)
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._session, signal.SIGKILL)
+            await _is_over(self._handle)
+            return
         for _ in range(_TRIES):
             try:
                 os.killpg(self._session, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 return
-            if self._root:
-                return
             await asyncio.sleep(0)
             if all(_is_dead(pid) for pid in self._in_session()):
                 return
+
+
+async def _is_over(handle: int) -> None:
+    """Once the process of this pidfd is dead: the first of a namespace, not before all others in it are."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(handle, lambda: over.done() or over.set_result(None))
+    try:
+        await asyncio.wait((over,), timeout=END_S)
+    finally:
+        loop.remove_reader(handle)
 
 
 def _threads(process: Path) -> int:
@@ -104,6 +150,26 @@ def _threads(process: Path) -> int:
         return max(0, (process / "task").stat().st_nlink - 2)
     except OSError:
         return 0
+
+
+def _is_still(process: int) -> bool:
+    """All of its threads are stopped, or dead."""
+    with contextlib.suppress(OSError):
+        for task in tuple(Path("/proc", str(process), "task").iterdir()):
+            with contextlib.suppress(OSError):
+                state = (task / "stat").read_bytes().rpartition(b") ")[2][:1]
+                if state not in b"TtZX":
+                    return False
+    return True
+
+
+def _number_inside(pid: int) -> int:
+    """In the innermost namespace that it is in. Source: proc_pid_status(5), NSpid."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc", str(pid), "status").read_bytes().splitlines():
+            if line.startswith(b"NSpid:"):
+                return int(line.split()[-1])
+    return 0
 
 
 def _session(pid: int) -> int:
