@@ -18,6 +18,7 @@ from smidgen.tools.programs.interpreter import Interpreter
 from smidgen.tools.programs.sessions import Sessions
 from smidgen.tools.registry import near_names
 from smidgen.tools.sandbox.probe import Probing
+from smidgen.tools.threads import in_daemon_thread
 
 DATES = ("current_time", "weekday", "days_between", "date_add")
 FILES = ("list_files", "read_file", "search_files", "look_up", "write_file", "edit_file", "undo_write")
@@ -117,12 +118,13 @@ class Toolbox:
     def _writable(self) -> bool:
         return self._config.programs == "write"
 
-    def _hidden(self) -> Sequence[str]:
-        return hidden_paths(self.workspace, self.policy)
+    async def _hidden(self) -> tuple[str, ...]:
+        """Looked for anew each time, in a thread: there may be many files."""
+        return await in_daemon_thread(hidden_paths, workspace=self.workspace, policy=self.policy)
 
     async def _interpreter(self) -> Interpreter:
         sandbox = await self.boxes.sandbox()
-        return await Interpreter.start(sandbox, self.workspace, writable=self._writable, hidden=tuple(self._hidden()))
+        return await Interpreter.start(sandbox, self.workspace, writable=self._writable, hidden=await self._hidden())
 
     def _look_up(self) -> Tool:
         from smidgen.tools.builtin.confined import Workspace

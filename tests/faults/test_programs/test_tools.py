@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,11 @@ def command(sandbox: Sandbox, workspace: Path) -> Callable[..., FunctionTool]:
     async def boxes() -> Sandbox:
         return sandbox
 
-    def one(*, writable: bool = False, hidden: Callable[[], Sequence[str]] = tuple) -> FunctionTool:
-        return command_tool(boxes, workspace, writable=writable, hidden=hidden)
+    def one(*, writable: bool = False, hidden: tuple[str, ...] = ()) -> FunctionTool:
+        async def out_of_sight() -> tuple[str, ...]:
+            return hidden
+
+        return command_tool(boxes, workspace, writable=writable, hidden=out_of_sight)
 
     return one
 
@@ -177,7 +180,7 @@ async def test_commands_change_files_only_where_they_may(command: Callable[..., 
 async def test_commands_do_not_see_what_is_hidden(
     command: Callable[..., FunctionTool], sandbox: Sandbox, workspace: Path
 ) -> None:
-    outcome = await command(hidden=lambda: ["notes.txt"]).call({"command": "cat notes.txt"})
+    outcome = await command(hidden=("notes.txt",)).call({"command": "cat notes.txt"})
     if sandbox.tier == "landlock":
         assert not outcome.ok and "can't hide" in outcome.text and outcome.fault == "world"
     else:

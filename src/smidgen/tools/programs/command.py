@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -26,6 +26,8 @@ _SHELLS = frozenset({"sh", "bash", "dash", "ash", "rbash", "zsh", "ksh", "mksh",
 _FIRST = _SHELLS | {"fish", "nu", "elvish", "xonsh", "pwsh", "busybox", "toybox", "env", "eval"}
 _VERSION = re.compile(r"(?<=[a-z])[-\d.]+$|\.exe$")
 _REASONS = frozenset(map(os.strerror, errno.errorcode))
+Hidden = Callable[[], Awaitable[tuple[str, ...]]]
+"""Paths of the workspace that are to be out of sight, looked for before each run."""
 LIMITS = Limits(wall_s=20.0)
 _STOPPED = {
     "time": "it took too long",
@@ -98,7 +100,7 @@ Command = Annotated[list[str], pydantic.BeforeValidator(_words)]
 
 
 def command_tool(
-    boxes: Boxes, workspace: Path | None, *, writable: bool = False, hidden: Callable[[], Sequence[str]] = tuple
+    boxes: Boxes, workspace: Path | None, *, writable: bool = False, hidden: Hidden | None = None
 ) -> FunctionTool:
     """writable: may programs change files of the workspace? Then every call counts as a change. hidden: which files of
     it they can't read."""
@@ -110,7 +112,8 @@ def command_tool(
             command: the program and its arguments, for example ["wc", "-l", "notes.txt"]
         """
         sandbox = await boxes()
-        job = Job(argv=tuple(command), workspace=workspace, writable=writable, hidden=tuple(hidden()), limits=LIMITS)
+        out_of_sight = await hidden() if hidden is not None else ()
+        job = Job(argv=tuple(command), workspace=workspace, writable=writable, hidden=out_of_sight, limits=LIMITS)
         finished = await sandbox.run(job)
         return _not_started(finished, command[0]) or _outcome(finished)
 
