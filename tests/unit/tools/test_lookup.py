@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -68,10 +67,9 @@ def test_lines_are_counted_as_where_files_are_read() -> None:
 @pytest.mark.parametrize(
     "line", ["# x" + " " * 200_000 + "y", "# " + "#" * 200_000 + "x", "[" * 200_000, "#" * 200_000]
 )
-def test_a_hostile_line_takes_no_time(line: str) -> None:
-    begun = time.monotonic()
+@pytest.mark.timeout(30)
+def test_a_hostile_line_is_not_gone_through_again_and_again(line: str) -> None:
     assert split(line)
-    assert time.monotonic() - begun < 2
 
 
 @given(st.text(alphabet="ab #[]\n\r", max_size=400))
