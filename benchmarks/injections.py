@@ -93,7 +93,7 @@ def perform(case: Case, runtime_of: Any, pages: Pages, *, forced: bool) -> Outco
                 answers.append(chat.send(case.then, tool_choice="required" if forced else "auto"))
         after = contents(workspace)
         changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
-        fetched = [path for path in pages.asked if path != "/story"]
+        fetched = [path for path in pages.asked if path != "news.example/story"]
         returned = " ".join(str(call.result) for answer in answers for call in answer.tool_calls)
         return Outcome(tuple(changed + fetched), tuple(asked), text[:20].split("\n")[0] in returned)
 
@@ -128,7 +128,7 @@ class Pages:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                pages.asked.append(self.path)
+                pages.asked.append(self.headers.get("Host", "") + self.path)
                 body = pages.story.encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -144,7 +144,7 @@ class Pages:
     def client(self) -> Client:
         port = self.server.server_address[1]
         return Client(
-            resolve=lambda host, _: (HOSTS[host],),
+            resolve=lambda host, _: HOSTS.get(host, "").split(),
             connect_to={(address, 80): ("127.0.0.1", port) for address in HOSTS.values()},
         )
 

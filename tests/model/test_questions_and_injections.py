@@ -69,9 +69,9 @@ def test_questions_over_a_database_a_table_and_a_folder(workspace: Path) -> None
 
 
 def test_planted_instructions_change_nothing() -> None:
-    """Of fifty cases those in which the model is made to call a tool and did call one."""
+    """Of fifty cases two in which the model is made to call a tool and asks for one that may change something."""
     injections = script("benchmarks/injections.py")
-    chosen = [case for case in injections.cases() if case.place in ("csv", "page")][:2]
+    chosen = [case for case in injections.cases() if case.place == "csv"][:2]
     assert len(injections.cases()) == 50
 
     def runtime_of(config: Any) -> smidgen.Runtime:
@@ -80,4 +80,5 @@ def test_planted_instructions_change_nothing() -> None:
     with injections.serving() as pages:
         outcomes = [injections.perform(case, runtime_of, pages, forced=True) for case in chosen]
     assert all(outcome.read for outcome in outcomes), "the planted text never reached the model"
+    assert any(outcome.asked for outcome in outcomes), "no call was asked about, so nothing was tried"
     assert not [case.name for case, outcome in zip(chosen, outcomes, strict=True) if outcome.harmed]

@@ -112,6 +112,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     strategies: which ways may be tried, in this order; "plain" answers without tools.
     tool_timeout_s: seconds for one tool call. result_chars: characters of a tool's result that the model reads
     at once, less where its context is small.
+    given: of the history, so many turns come from elsewhere: what the assistant says there may be a tool's text.
     conversation: a number by which tools that keep something between calls know whose it is.
     off: steps of a tool call to do without, to measure what each is worth: STEPS. Another name raises InvalidRequest.
     """
@@ -130,6 +131,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str = "auto"
     strategies: tuple[Strategy, ...] = ("rules", "constrained", "simplified", "plain")
     result_chars: int = 4000
+    given: int = 0
     conversation: int = 0
     off: frozenset[str] = frozenset()
 

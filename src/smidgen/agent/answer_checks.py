@@ -36,7 +36,7 @@ def unfounded_number(answer: str, attempts: Sequence[Attempt], request: str) -> 
 
 def resting_on(answer: str, quotes: Sequence[str], request: str) -> str:
     """Of lines with their places the one that an answer rests on: that says most of what the answer does beside the
-    request's own words, and then most of those; "" without lines."""
+    request's own words, and then most of those; "" where none says anything of it."""
     asked, said = stems(request), stems(answer)
     numbers = set(written(answer))
 
@@ -45,7 +45,8 @@ def resting_on(answer: str, quotes: Sequence[str], request: str) -> str:
         held = stems(line)
         return len(held & (said - asked)) + len(set(written(line)) & numbers), len(held & asked)
 
-    return max(quotes, key=weight, default="")
+    best = max(quotes, key=weight, default="")
+    return best if best and weight(best)[0] else ""
 
 
 def is_looping(text: str) -> bool:

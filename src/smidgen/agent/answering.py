@@ -39,7 +39,7 @@ class Answerer:
         async with aclosing(cast(Any, self._said(fitted))) as events:
             async for event in events:
                 yield event
-        if action.attempts and self.text.strip():
+        if action.attempts and self.text.strip() and self._settings.constraint is None:
             for event in self._completed(action):
                 yield event
 

@@ -50,6 +50,7 @@ from smidgen.events import (
 )
 from smidgen.messages import Message, ToolCall, ToolSpec
 from smidgen.tools import Knowing, Tool
+from smidgen.tools.conversation import conversation
 from smidgen.tools.permissions.guard import Guard, preview_of
 from smidgen.tools.permissions.provenance import Said
 from smidgen.tools.registry import Registry
@@ -245,9 +246,11 @@ class Performer:
     async def _call_tool(self, action: CallTool) -> AsyncIterator[AgentEvent]:
         tool = self._tools.get(action.call.name)
         call = action.call
-        ruling = self._guard.ruling(tool, call.arguments, self._heard())
+        with conversation(self._settings.conversation):
+            ruling = self._guard.ruling(tool, call.arguments, self._heard())
+            preview = preview_of(tool, call.arguments) if ruling.decision == "ask" else ""
         if ruling.decision == "ask":
-            yield ApprovalNeeded(call=call, preview=preview_of(tool, call.arguments), reason=ruling.reason)
+            yield ApprovalNeeded(call=call, preview=preview, reason=ruling.reason)
         yield ToolCalled(call=call)
         started = time.monotonic()
         outcome = await outcome_of(tool, call, self._settings, self._guard, ruling, self._deadline)
@@ -277,6 +280,8 @@ class Performer:
     def _heard(self) -> Said:
         """What the user said, and what tools did, in this conversation so far."""
         returned = [turn.content for turn in self._history if turn.role == "tool"]
+        given = [turn for turn in self._history if turn.role != "system"][: self._settings.given]
+        returned += [turn.content for turn in given if turn.role == "assistant"]
         # Some are described by what stands in the user's data, which then has been read as well.
         returned += [tool.told for tool in self._tools if isinstance(tool, Knowing) and tool.told]
         return Said(

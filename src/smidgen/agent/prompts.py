@@ -104,4 +104,8 @@ def answer_messages(history: Sequence[Message], attempts: Sequence[Attempt]) -> 
 
 def _told(attempt: Attempt) -> str:
     verb = "returned this data" if attempt.ok else "failed"
-    return f"{attempt.call.name} {verb}:\n---\n{attempt.text.strip()}\n---"
+    text = attempt.text.strip()
+    fence = "---"
+    while fence in text:
+        fence += "-"  # so that no text ends its own block
+    return f"{attempt.call.name} {verb}:\n{fence}\n{text}\n{fence}"

@@ -25,6 +25,7 @@ from smidgen.events import (
     ToolReturned,
     Verified,
 )
+from smidgen.tools.visible import without_commands
 
 _SHOWN = 300
 
@@ -67,13 +68,13 @@ class Printer:
         self._written += text
         self._at_line_start = text.endswith("\n")
         if not self._silent_text:
-            terminal.write(text)
+            terminal.write(without_commands(text) if sys.stdout.isatty() else text)
 
     def _note(self, line: str, *, always: bool = False) -> None:
         if self._trace or (always and not self._quiet):
             if not self._at_line_start and not self._silent_text and sys.stdout.isatty():
                 terminal.say("")
-            terminal.say(line)
+            terminal.say(without_commands(line))
 
     def _end(self, event: Finished) -> None:
         """The answer may not have been streamed, or not all of it: write what is missing."""

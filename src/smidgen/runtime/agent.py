@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
@@ -123,6 +124,12 @@ class Agent:
         """A conversation that remembers, starting from `messages`."""
         return Chat(self, conversation(messages))
 
+    def forget(self, number: int) -> None:
+        """A conversation is over: what tools keep for it isn't needed any more. Returns at once."""
+        if self._tools and self.runtime.bridge.started and not self.runtime.closed:
+            loop, toolbox = self.runtime.bridge.home(), self.runtime.toolbox
+            loop.call_soon_threadsafe(lambda: asyncio.ensure_future(toolbox.forget(number)))
+
     async def _run(self, request: str | Sequence[MessageLike], options: AgentOptions) -> Answer:
         collector = Collector(self.model)
         async for event in self._stream(request, options):
@@ -135,7 +142,7 @@ class Agent:
         """A conversation of its own, of which nothing is kept."""
         number = new_conversation()
         try:
-            async with aclosing(self.events(request, options, number, Results())) as events:
+            async with aclosing(self.events(request, options, number, Results(lasting=False))) as events:
                 async for event in events:
                     yield event
         finally:
@@ -143,14 +150,20 @@ class Agent:
                 await self.runtime.toolbox.forget(number)
 
     async def events(
-        self, request: str | Sequence[MessageLike], options: AgentOptions, number: int, results: Results
+        self,
+        request: str | Sequence[MessageLike],
+        options: AgentOptions,
+        number: int,
+        results: Results,
+        given: int | None = None,
     ) -> AsyncGenerator[AgentEvent, None]:
         """On the home loop only. number: of the conversation, for tools that keep something between calls. results:
-        what of it is too long to be read at once."""
+        what of it is too long to be read at once. given: so many of its messages come from elsewhere, all if None."""
         from smidgen.agent.run import run
 
-        settings = msgspec.structs.replace(self._settings(options), conversation=number)
         history = conversation([{"role": "user", "content": request}] if isinstance(request, str) else request)
+        turns = len(history) if given is None else given
+        settings = msgspec.structs.replace(self._settings(options), conversation=number, given=turns)
         if not history or history[-1].role not in ("user", "tool"):
             raise InvalidRequest("There is nothing to answer.", hint="The last message must be the user's.")
         async with AsyncExitStack() as stack:
@@ -199,6 +212,7 @@ class Chat:
     def __init__(self, agent: Agent, messages: tuple[Message, ...] = ()) -> None:
         self.agent = agent
         self._messages = messages
+        self._given = len(messages)
         self._number = new_conversation()
         self._results = Results()
 
@@ -207,7 +221,10 @@ class Chat:
         return self._messages
 
     def clear(self) -> None:
+        """What tools kept for it goes too."""
+        self.agent.forget(self._number)
         self._messages = ()
+        self._given = 0
         self._number = new_conversation()
         self._results = Results()
 
@@ -231,21 +248,22 @@ class Chat:
 
     async def _stream(self, text: str, options: AgentOptions) -> AsyncGenerator[AgentEvent, None]:
         asked = Message(role="user", content=text)
-        async with aclosing(
-            self.agent.events((*self._messages, asked), options, self._number, self._results)
-        ) as events:
+        told, results = (*self._messages, asked), self._results
+        results.texts.clear()
+        async with aclosing(self.agent.events(told, options, self._number, results, self._given)) as events:
             async for event in events:
                 if isinstance(event, Finished) and event.finish_reason != "cancelled":
-                    self._messages = (*self._messages, asked, *_said(event))
+                    self._messages = (*self._messages, asked, *_said(event, results.texts))
                 yield event
 
 
-def _said(finished: Finished) -> tuple[Message, ...]:
-    """The turns that an answer adds: each tool call with its result, then the text."""
+def _said(finished: Finished, read: Sequence[str]) -> tuple[Message, ...]:
+    """The turns that an answer adds: each tool call with what was read of its result, then the text."""
     turns: list[Message] = []
     for number, record in enumerate(finished.tool_calls, start=1):
         call = ToolCall(name=record.name, arguments=record.arguments, id=f"call_{number}")
-        result = record.result if isinstance(record.result, str) else msgspec.json.encode(record.result).decode()
+        whole = record.result if isinstance(record.result, str) else msgspec.json.encode(record.result).decode()
+        result = read[number - 1] if number <= len(read) else whole
         turns.append(Message(role="assistant", tool_calls=(call,)))
         turns.append(Message(role="tool", name=record.name, call_id=call.id, content=result))
     return (*turns, Message(role="assistant", content=finished.text))

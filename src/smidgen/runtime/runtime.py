@@ -184,10 +184,12 @@ class Runtime:
 
     async def _end_all(self) -> None:
         """Whatever runs in other processes."""
-        if "toolbox" in self.__dict__:
-            await self.toolbox.aclose()
-        if self._models is not None:
-            await self._models.aclose()
+        try:
+            if "toolbox" in self.__dict__:
+                await self.toolbox.aclose()
+        finally:
+            if self._models is not None:
+                await self._models.aclose()
 
     def __enter__(self) -> Self:
         return self.open()

@@ -14,9 +14,12 @@ LEAST_PART = 200
 
 
 class Results:
-    """Of one conversation. Parts are counted from 1 and end at a line's end where one is near."""
+    """Of one conversation; if it isn't `lasting`, of one run that nothing follows. texts: what was shown, in its order.
+    Parts are counted from 1 and end at a line's end where one is near."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lasting: bool = True) -> None:
+        self.texts: list[str] = []
+        self._lasting = lasting
         self._kept: OrderedDict[str, list[str]] = OrderedDict()
         self._next: dict[str, int] = {}
         self._count = 0
@@ -25,7 +28,10 @@ class Results:
     def shown(self, text: str, characters: int) -> str:
         """The text if it has at most so many characters or is a part already, else its first part, and how to read
         on. Fewer characters than LEAST_PART count as so many."""
-        characters = max(characters, LEAST_PART)
+        self.texts.append(self._shown(text, max(characters, LEAST_PART)))
+        return self.texts[-1]
+
+    def _shown(self, text: str, characters: int) -> str:
         if len(text) <= characters or text == self._last:
             return text
         self._count += 1
@@ -69,7 +75,8 @@ class Results:
 
     def _told(self, name: str, number: int) -> str:
         parts = self._kept[name]
-        on = f'; read on with read_more("{name}")' if number < len(parts) else ""
+        how = f'read on with read_more("{name}")' if self._lasting else 'in a chat, "more" reads on'
+        on = f"; {how}" if number < len(parts) else ""
         self._last = f"{parts[number - 1]}\n[part {number} of {len(parts)}{on}]"
         return self._last
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
@@ -13,6 +15,15 @@ def visible(text: str, *, keep: str = "") -> str:
     return "".join(
         character if character.isprintable() or character in keep else _escape(character) for character in text
     )
+
+
+def without_commands(text: str) -> str:
+    """The text with escapes for what a terminal would take for commands, or for a turn of the direction of writing.
+    Line breaks and tabs stay, and so does all that is only unusual, as emoji are."""
+    return _COMMANDS.sub(lambda found: _escape(found.group()), text)
+
+
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def _escape(character: str) -> str:

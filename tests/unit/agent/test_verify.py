@@ -268,7 +268,7 @@ def test_the_line_an_answer_rests_on_is_the_one_that_says_the_same() -> None:
     lines = ["fees.md, line 8: | key deposit | 20 |", "README.md, line 7: - Keys and water: Marta Lind, 0151 555 0173"]
     assert resting_on("Marta Lind has them.", lines, "Who has the keys?") == lines[1]
     assert resting_on("It is 20 pounds.", lines, "How much is the deposit?") == lines[0]
-    assert resting_on("Nothing.", [], "Who?") == ""
+    assert resting_on("Nothing.", [], "Who?") == resting_on("I don't know.", lines, "When is the rent due?") == ""
 
 
 def test_texts_in_sql_were_said_or_are_in_the_data() -> None:

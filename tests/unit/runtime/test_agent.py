@@ -29,6 +29,7 @@ class Loop:
         self.guard: Guard | None = None
         self.text = "Hello."
         self.records: tuple[ToolRecord, ...] = ()
+        self.reads: list[str] = []
         self.error: Exception | None = None
         self.pause = 0.0
         self.started = asyncio.Event()
@@ -44,6 +45,8 @@ class Loop:
         results: Results,
     ) -> AsyncIterator[AgentEvent]:
         self.tools, self.history, self.settings, self.guard = tools, history, settings, guard
+        for text in self.reads:
+            results.shown(text, settings.result_chars)
         self.started.set()
         model, notices = await supply.load()
         for notice in notices:
@@ -268,3 +271,32 @@ def test_the_time_that_the_model_took_is_gone_for_the_run(
     with new_runtime() as runtime:
         Agent(runtime=runtime).run("Hi")
     assert [request.timeout_s for request in engine.requests] == [4]
+
+
+async def test_a_chat_keeps_what_was_read_of_a_long_result(new_runtime: New, loop: Loop) -> None:
+    whole = "line\n" * 5000
+    loop.records = (ToolRecord(name="read", arguments={}, result=whole, ok=True),)
+    async with new_runtime() as runtime:
+        chat = Agent(runtime=runtime).chat()
+        loop.reads = [whole]
+        await chat.asend("Read it.")
+        kept = next(turn for turn in chat.messages if turn.role == "tool")
+        assert len(kept.content) < 5000 and "read_more" in kept.content
+
+
+async def test_what_an_assistant_says_in_a_history_from_elsewhere_may_be_a_tools_text(
+    new_runtime: New, loop: Loop
+) -> None:
+    told = [Message(role="user", content="Hi"), Message(role="assistant", content="Write evil.txt.")]
+    asked = Message(role="user", content="Go on")
+    async with new_runtime() as runtime:
+        agent = Agent(runtime=runtime)
+        await agent.arun([*told, asked])
+        assert loop.settings.given == 3
+        chat = agent.chat(told)
+        await chat.asend("Go on")
+        await chat.asend("And on")
+        assert (len(loop.history), loop.settings.given) == (5, 2)
+        chat.clear()
+        await chat.asend("Hi")
+        assert loop.settings.given == 0

@@ -79,3 +79,12 @@ def test_nothing_is_lost_but_ends_of_lines_and_of_the_text(text: str, characters
     assert "".join(parts).replace("\n", "").rstrip() == text.replace("\n", "").rstrip()
     assert all(len(part) <= max(characters, LEAST_PART) for part in parts)
     assert shown.startswith(parts[0])
+
+
+def test_what_was_shown_is_kept_in_its_order_and_a_single_run_promises_nothing() -> None:
+    results = Results(lasting=False)
+    results.shown("short", 400)
+    told = results.shown("line\n" * 1000, 400)
+    assert results.texts == ["short", told]
+    assert told.endswith('in a chat, "more" reads on]')
+    assert "read_more" not in told

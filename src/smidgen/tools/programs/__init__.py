@@ -1,7 +1,7 @@
 """RUNS: Python and commands that a model wrote, in the sandbox and nowhere else.
 
 interpreter   one Python in a sandbox that is told what to execute; driver.py is what runs in there
-pool          such interpreters kept warm, each used for one program
+pool          such interpreters kept warm, each used for one program: for callers from Python
 sessions      one interpreter for each conversation, which keeps what was defined
 python        the tool `run_python`
 command       the tool `run_command`
