@@ -135,7 +135,7 @@ class Toolbox:
     def _query(self) -> Tool:
         from smidgen.tools.data.prepared import Query
 
-        return Query(self.workspace, self.boxes.sandbox, self.policy.hides)
+        return Query(self.workspace, self.boxes.sandbox, self.policy.hides, out_of_sight=self._hidden)
 
     def _python(self) -> Tool:
         from smidgen.tools.programs.python import python_tool

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import threading
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from smidgen.errors import ToolFailed
-from smidgen.tools import ToolOutcome, Use
+from smidgen.errors import InvalidRequest, ToolFailed
+from smidgen.tools import ToolOutcome, Use, uses_of
+from smidgen.tools.builtin.confined import Workspace
 from smidgen.tools.data import Caps
 from smidgen.tools.data.engine import Boxes
+from smidgen.tools.data.prepared import Query
 from smidgen.tools.data.query import described, query_tool
+from smidgen.tools.data.sources import find_sources
 from smidgen.tools.function import FunctionTool
+from smidgen.tools.sandbox import Finished, Job
 from smidgen.tools.sandbox.box import Sandbox
 from smidgen.tools.sandbox.probe import candidates
 
@@ -172,6 +180,102 @@ async def test_in_every_tier(music: Path, sales: Path, folder: Path, tier: str) 
     assert (await ask(tool, "SELECT count(*) FROM album")).answer == "2"
     outcome = await ask(tool, "SELECT count(*) FROM cities")
     assert outcome.answer == "2" or (tier == "landlock" and "DuckDB can't start here" in outcome.text)
+
+
+class Recording:
+    """A sandbox of a tier that is only said, and the jobs that it was given."""
+
+    def __init__(self, sandbox: Sandbox, tier: str) -> None:
+        self.tier, self.jobs, self._sandbox = tier, list[Job](), sandbox
+
+    async def run(self, job: Job) -> Finished:
+        self.jobs.append(job)
+        return await self._sandbox.run(msgspec.structs.replace(job, hidden=()))
+
+
+@pytest.mark.parametrize(("tier", "hidden"), [("bubblewrap", (".env",)), ("seatbelt", (".env",)), ("landlock", ())])
+async def test_what_rules_hide_is_out_of_the_programs_sight(
+    music: Path, folder: Path, boxes: Boxes, tier: str, hidden: tuple[str, ...]
+) -> None:
+    recording = Recording(await boxes(), tier)
+
+    async def given() -> Any:
+        return recording
+
+    async def out_of_sight() -> tuple[str, ...]:
+        return (".env",)
+
+    tool = await Query(folder, given, out_of_sight=out_of_sight).prepared()
+    assert (await tool.call({"sql": "SELECT count(*) FROM album"})).text == "2"
+    tool = query_tool(folder, given, out_of_sight=out_of_sight)
+    assert (await ask(tool, "SELECT count(*) FROM album")).text == "2"
+    assert [job.hidden for job in recording.jobs] == [hidden] * 3
+    assert (await ask(query_tool(folder, given), "SELECT count(*) FROM album")).ok
+    assert recording.jobs[-1].hidden == ()
+
+
+async def test_what_is_hidden_cannot_be_opened_in_earnest(music: Path, folder: Path, boxes: Boxes) -> None:
+    if (await boxes()).tier == "landlock":
+        pytest.skip("it hides no single files")
+
+    async def out_of_sight() -> tuple[str, ...]:
+        return ("music.db",)
+
+    assert not (await ask(query_tool(folder, boxes, out_of_sight=out_of_sight), "SELECT * FROM album")).ok
+
+
+async def test_too_many_files_to_hide_leave_a_tool_that_says_so(music: Path, folder: Path, boxes: Boxes) -> None:
+    async def out_of_sight() -> tuple[str, ...]:
+        raise InvalidRequest("too many files")
+
+    async def given() -> Any:
+        return Recording(await boxes(), "bubblewrap")
+
+    tool = await Query(folder, given, out_of_sight=out_of_sight).prepared()
+    assert "too many files" in (await tool.call({"sql": "SELECT * FROM album"})).text
+
+
+async def test_the_folder_is_looked_through_apart_from_the_loop_and_seldom(
+    music: Path, folder: Path, boxes: Boxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def counted(workspace: Workspace) -> Any:
+        threads.append(threading.current_thread())
+        return find_sources(workspace)
+
+    for module in ("query", "prepared"):
+        monkeypatch.setattr(f"smidgen.tools.data.{module}.find_sources", counted, raising=False)
+    query = Query(folder, boxes)
+    tool = await query.prepared()
+    assert len(threads) == 1
+    for one in (query, tool):
+        assert uses_of(one, {"file": "music"}) == (Use(verb="read", path="music.db"),)
+        told = uses_of(one, {"file": "new"})
+        assert told == (Use(verb="read", path="new"), Use(verb="read", path=".")), "a file of that name may be new"
+    assert len(threads) == 1
+    assert (await tool.call({"sql": "SELECT count(*) FROM album"})).text == "2"
+    assert await query.prepared() is tool
+    assert threading.main_thread() not in threads
+    alone = query_tool(folder, boxes)
+    threads.clear()
+    for _ in range(3):
+        assert alone.uses({"file": "music"}) == (Use(verb="read", path="music.db"),)
+    assert len(threads) == 1
+
+
+async def test_the_file_that_was_told_is_asked_or_none(music: Path, folder: Path, boxes: Boxes) -> None:
+    tool = await described(folder, boxes)
+    assert uses_of(tool, {"file": "music"}) == (Use(verb="read", path="music.db"),)
+    shutil.copy(music, folder / "music")
+    asked = {"sql": "SELECT count(*) FROM album", "file": "music"}
+    assert (await tool.call(asked)).text == "2"
+    music.unlink()
+    music.symlink_to("music")
+    gone = await tool.call(asked)
+    assert gone.fault == "arguments" and "There is no data file 'music'." in gone.text
+    assert uses_of(tool, {"file": "music"}) == (Use(verb="read", path="music"),)
+    assert (await tool.call(asked)).text == "2"
 
 
 async def test_no_data_at_all(folder: Path, boxes: Boxes) -> None:

@@ -16,6 +16,7 @@ from smidgen.tools.builtin.difference import difference, line_count
 from smidgen.tools.builtin.files import file_tools
 from smidgen.tools.builtin.passage import PassageNotFound, find_edit, nearest_lines
 from smidgen.tools.builtin.preview import MAX_PREVIEW
+from smidgen.tools.conversation import conversation
 from smidgen.tools.function import BadArguments, FunctionTool
 from smidgen.tools.visible import visible
 
@@ -179,6 +180,7 @@ async def test_writes_are_taken_back_one_after_the_other(files: Files, root: Pat
     undone = await use(files, "undo_write")
     assert "plan.txt is as before (5 lines). 2 earlier writes can be taken back too." in undone.text
     assert (root / "plan.txt").read_text() == PLAN.replace("bread", "rye")
+    assert uses_of(files["undo_write"], {}) == (Use(verb="write", path="plan.txt"),)
     assert (await use(files, "undo_write")).ok
     assert (root / "plan.txt").read_text() == PLAN
     assert uses_of(files["undo_write"], {}) == (Use(verb="write", path="new/list.txt"),)
@@ -234,6 +236,64 @@ async def test_what_is_forgotten_is_told(files: Files, root: Path, monkeypatch: 
     assert (root / "n.txt").read_text() == "small"
 
 
+async def test_each_conversation_takes_back_its_own(files: Files, root: Path) -> None:
+    with conversation(1):
+        assert (await use(files, "write_file", path="plan.txt", content="first")).ok
+    with conversation(2):
+        assert files["undo_write"].preview({}) == "undo: there is no write to take back"
+        assert uses_of(files["undo_write"], {}) == (Use(verb="write"),)
+        assert (await use(files, "undo_write")).text == "There is no write to take back."
+        assert (await use(files, "write_file", path="other.txt", content="second")).ok
+    with conversation(1):
+        assert uses_of(files["undo_write"], {}) == (Use(verb="write", path="plan.txt"),)
+        assert (await use(files, "undo_write")).text.endswith("plan.txt is as before (5 lines).")
+    assert (root / "plan.txt").read_text() == PLAN and (root / "other.txt").read_text() == "second"
+
+
+async def test_the_conversation_that_was_at_it_longest_ago_is_forgotten(files: Files, root: Path) -> None:
+    for number in range(1, 33):
+        with conversation(number):
+            assert (await use(files, "write_file", path=f"{number}.txt", content="x")).ok
+    with conversation(1):
+        assert (await use(files, "write_file", path="1.txt", content="y")).ok
+    with conversation(33):
+        assert (await use(files, "write_file", path="33.txt", content="x")).ok
+    with conversation(2):
+        undone = await use(files, "undo_write")
+        assert undone.text == "There is no write to take back. 1 older write is no longer kept."
+    for number, text in ((1, "1 earlier write can be taken back too."), (3, ""), (33, "")):
+        with conversation(number):
+            undone = await use(files, "undo_write")
+            assert undone.ok and undone.text.endswith(text), undone
+    assert (root / "2.txt").read_text() == "x" and not (root / "33.txt").exists()
+
+
+@pytest.mark.parametrize("way", ["uses", "preview"])
+async def test_only_the_write_that_was_asked_about_is_taken_back(files: Files, root: Path, way: str) -> None:
+    def ask() -> None:
+        uses_of(files["undo_write"], {}) if way == "uses" else files["undo_write"].preview({})
+
+    ask()
+    assert (await use(files, "write_file", path="plan.txt", content="first")).ok
+    refused = await use(files, "undo_write")
+    assert not refused.ok and refused.fault == "world"
+    assert "Another write came in between" in refused.text and "Ask again" in refused.text
+    ask()
+    assert (await edit(files, "first", "second")).ok
+    assert not (await use(files, "undo_write")).ok
+    assert (root / "plan.txt").read_text() == "second"
+    ask()
+    with conversation(7):
+        assert (await use(files, "write_file", path="other.txt", content="x")).ok
+        ask()
+    assert (await use(files, "undo_write")).ok
+    assert (root / "plan.txt").read_text() == "first"
+    assert not (await use(files, "undo_write")).ok, "that was asked about once"
+    ask()
+    assert (await use(files, "undo_write")).ok
+    assert (root / "plan.txt").read_text() == PLAN
+
+
 async def test_each_set_of_tools_takes_back_its_own(files: Files, root: Path) -> None:
     others = {tool.spec.name: tool for tool in builtin_tools(root)}
     assert (await use(files, "write_file", path="plan.txt", content="mine")).ok
@@ -265,6 +325,12 @@ async def test_previews_say_what_would_change(files: Files, root: Path) -> None:
     told = write({"path": "./plan.txt", "content": PLAN.replace("bread", "rye") + "more"})
     assert told.startswith("write ./plan.txt (6 lines; replaces 5 lines)\n@@ ") and "-- bread\n" in told
     assert write({"path": "b", "content": "x\n"}) == "write b (1 line; new file)\n@@ -1,0 +1,1 @@\n+x"
+    assert write({"path": "b", "content": "x"}) == "write b (1 line; new file)\n@@ -1,0 +1,1 @@\n+x"
+    assert write({"path": "b", "content": "x\n\ny"}) == "write b (3 lines; new file)\n@@ -1,0 +1,3 @@\n+x\n+\n+y"
+    (root / "empty").touch()
+    assert write({"path": "empty", "content": "x"}).endswith("replaces 0 lines)\n@@ -1,0 +1,1 @@\n+x")
+    (root / "one").write_text("x")
+    assert write({"path": "one", "content": ""}).endswith("replaces 1 line)\n@@ -1,1 +1,0 @@\n-x")
     assert write({"path": "plan.txt", "content": PLAN}).endswith("the same already)")
     assert "leads out" in write({"path": "../b", "content": "x"})
     (root / "image").write_bytes(b"\0\1")

@@ -16,7 +16,7 @@ from smidgen.tools.web import Hit, Limits, Page
 from smidgen.tools.web.fetch import MAX_CHARACTERS, fetch_tool
 from smidgen.tools.web.providers import Brave, DuckDuckGo, SearXNG, provider
 from smidgen.tools.web.search import search_tool
-from smidgen.tools.web.text import decoded, one_line, visible
+from smidgen.tools.web.text import decoded, one_line, without_controls
 
 Reply = Callable[..., bytes]
 URL = "http://example.test/"
@@ -143,7 +143,9 @@ def test_bytes_become_text_by_mark_header_meta_or_utf_8(data: bytes, charset: st
 
 
 def test_what_cannot_be_seen_is_left_out() -> None:
-    assert visible("a\x00b\x1b[1mc\u202ed\U000e0041e\r\nf\u200dg\ufeff\n\n \n\nh\t ") == "ab[1mcde\nf\u200dg\n\nh"
+    assert (
+        without_controls("a\x00b\x1b[1mc\u202ed\U000e0041e\r\nf\u200dg\ufeff\n\n \n\nh\t ") == "ab[1mcde\nf\u200dg\n\nh"
+    )
     assert one_line("<b>1 &lt; 2</b> &amp;\n a<b && c>d <!-- x -->&#8203;&nbsp;e", 99) == "1 < 2 & ad e"
     assert one_line("x" * 300, 200) == "x" * 199 + "…"
     one_line("<a" * 500_000 + "<!--" * 500_000, 9)

@@ -24,7 +24,8 @@ NAMES = (
     "edit_file",
     "undo_write",
 )
-"""All built-in tools, in the order in which a model is told of them."""
+"""Those of this folder: they need no program, no network and no index. `smidgen.runtime.toolbox.NAMES` are these and
+look_up, query, run_python, run_command, web_search and fetch. In the order in which a model is told of them."""
 
 _FILE_TOOLS = frozenset({"list_files", "read_file", "search_files", "write_file", "edit_file", "undo_write"})
 
@@ -35,7 +36,7 @@ def builtin_tools(
     """The named tools, or all that can be had; the file tools are confined to the folder `workspace` and need it.
 
     hidden: files and folders in it that are as if they weren't there. undo_write takes back what the tools of the same
-    call wrote.
+    call wrote in the same conversation.
 
     Raises UnknownTool for a name that isn't built in, InvalidRequest for a file tool without a workspace.
     """

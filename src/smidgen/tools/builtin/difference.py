@@ -44,10 +44,13 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def difference(before: str, after: str) -> Difference | None:
-    """None if the texts are the same. Lines end at "\\n"; a "\\r" before it belongs to the line."""
+    """None if the texts are the same. Lines end at "\\n"; a "\\r" before it belongs to the line. An empty text has
+    none."""
     if before == after:
         return None
     old, new = before.split("\n"), after.split("\n")
+    if not before or not after:  # then there is no end of a last line that they could share
+        old, new = (lines if lines[-1] else lines[:-1] for lines in (old, new))
     same = _common(old, new)
     old_end, new_end = len(old), len(new)
     while old_end > same and new_end > same and old[old_end - 1] == new[new_end - 1]:

@@ -25,7 +25,7 @@ MAX_LISTED = 200
 
 
 def file_tools(root: str | Path, hidden: Hidden | None = None) -> tuple[FunctionTool, ...]:
-    """The tools share one journal: undo_write takes back what this set wrote, and no other.
+    """The tools share one journal: undo_write takes back what this set wrote in the same conversation, and no other.
 
     hidden: files and folders that are as if they weren't there.
     """
@@ -132,7 +132,7 @@ def _writing_tools(workspace: Workspace) -> tuple[FunctionTool, ...]:
         return ToolOutcome(ok=True, value=value, text=f"{said}\n{shown}", answer=said)
 
     def undo_use(_: Mapping[str, Any]) -> tuple[Use, ...]:
-        step = journal.last
+        step = journal.asked()
         return (Use(verb="write", path=step.path),) if step else ()
 
     @tool(effect="write", uses=undo_use, preview=lambda _: undo_preview(journal))

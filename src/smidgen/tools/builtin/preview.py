@@ -57,7 +57,7 @@ def edit_preview(workspace: Workspace, arguments: Mapping[str, Any]) -> str:
 
 
 def undo_preview(journal: Journal) -> str:
-    step = journal.last
+    step = journal.asked()
     if step is None:
         return "undo: there is no write to take back"
     name = _name(step.path)

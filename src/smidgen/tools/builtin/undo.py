@@ -1,6 +1,8 @@
-"""The former contents of the files that one set of tools wrote, so that its last writes can be taken back.
+"""The former contents of the files that one set of tools wrote, so that its last writes can be taken back: by the
+conversation that wrote them, and no other.
 
-They are kept in memory: at most 20 of them and 8 MiB. The oldest are forgotten first; how many were, is told.
+They are kept in memory: of a conversation at most 20 of them and 8 MiB, of 32 conversations. The oldest are forgotten
+first, and so is the conversation that was at it longest ago; how many were, is told.
 """
 
 from __future__ import annotations
@@ -8,16 +10,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import threading
+from typing import Any
 
 import msgspec
 
 from smidgen.errors import ToolFailed
 from smidgen.tools.builtin.confined import Workspace, components
+from smidgen.tools.conversation import current_conversation
 from smidgen.tools.visible import visible
 
 MAX_STEPS = 20
 MAX_KEPT = 8 * 1024 * 1024
-"""Bytes of former contents, all together."""
+"""Bytes of a conversation's former contents, all together."""
+MAX_CONVERSATIONS = 32
+MAX_COUNTS = 1024
+"""Forgotten conversations of which it is known how many writes they had."""
 
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
@@ -34,6 +41,19 @@ class Step(msgspec.Struct, frozen=True):
         return "/".join(self.parts)
 
 
+class Past(msgspec.Struct, frozen=True):
+    """One conversation's writes. told: the last of them when it was asked about, None if there was none, UNSET if it
+    never was."""
+
+    steps: tuple[Step, ...] = ()
+    forgotten: int = 0
+    told: Step | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def last(self) -> Step | None:
+        return self.steps[-1] if self.steps else None
+
+
 class Written(msgspec.Struct, frozen=True):
     """new: there was no such file. note: why it can't be taken back, "" if it can."""
 
@@ -42,26 +62,27 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """Writes through it can be taken back. `alone` is held while a file is read, changed and written."""
+    """Writes through it can be taken back. All it says is of the current conversation. `alone` is held while a file is
+    read, changed and written."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.alone = threading.RLock()
         self._workspace = workspace
-        self._steps: tuple[Step, ...] = ()  # replaced as a whole, so that it can be read at any time
-        self._forgotten = 0
+        self._pasts: dict[int, Past] = {}  # the one used last comes last
+        self._counts: dict[int, int] = {}
+        self._short = threading.Lock()  # for these two, never held for long: they are read on an event loop
 
-    @property
-    def last(self) -> Step | None:
-        steps = self._steps
-        return steps[-1] if steps else None
+    def asked(self) -> Step | None:
+        """The last write, which somebody is told of now: `undo` takes back this one or none."""
+        return self._change(asked=True).last
 
     @property
     def rest(self) -> str:
         """What else can be taken back, and what no longer, in words; "" if there was nothing else."""
-        said: list[str] = []
-        if count := len(self._steps):
+        past, said = self._past(), list[str]()
+        if count := len(past.steps):
             said.append(f"{count} earlier write{'s' if count > 1 else ''} can be taken back too.")
-        if count := self._forgotten:
+        if count := past.forgotten:
             said.append(f"{count} older {'writes are' if count > 1 else 'write is'} no longer kept.")
         return " ".join(said)
 
@@ -73,18 +94,25 @@ class Journal:
             if not new and former is None:
                 missing = missing or "another program wrote the file at the same time"
             if missing:  # nor can what was before it, in the order of the writes
-                self._forgotten += len(self._steps) + 1
-                self._steps = ()
+                past = self._past()
+                self._change(steps=(), forgotten=past.forgotten + len(past.steps) + 1)
                 return Written(new, f"undo_write can't take this back: {missing}.")
             self._keep(Step(components(path), former, _mark(data)))
             return Written(new)
 
     def undo(self) -> Step:
-        """Take the last write back. Raises ToolFailed if the file isn't as that write left it; nothing is done then."""
+        """Take the last write back. Raises ToolFailed if it isn't the one that was asked about, or if the file isn't as
+        that write left it; nothing is done then."""
         with self.alone:
-            step = self.last
+            past = self._past()
+            step = past.last
             if step is None:
                 raise ToolFailed(f"There is no write to take back. {self.rest}".strip())
+            if past.told is not msgspec.UNSET and past.told is not step:
+                raise ToolFailed(
+                    "Another write came in between, or one was taken back, so nothing is done.",
+                    hint="Ask again: the last write is another one now.",
+                )
             if self.current(step) is None:
                 raise ToolFailed(
                     f"{visible(step.path)} was changed since it was written, so it stays as it is.",
@@ -94,7 +122,7 @@ class Journal:
                 self._workspace.remove(step.parts)
             else:
                 self._workspace.write(step.parts, step.former)
-            self._steps = self._steps[:-1]
+            self._change(steps=past.steps[:-1])
             return step
 
     def current(self, step: Step) -> bytes | None:
@@ -116,11 +144,32 @@ class Journal:
         return data, "" if data is not None else f"the former content has more than {MAX_KEPT} bytes"
 
     def _keep(self, step: Step) -> None:
-        steps = (*self._steps, step)
+        past = self._past()
+        steps, forgotten = (*past.steps, step), past.forgotten
         while len(steps) > MAX_STEPS or sum(len(kept.former or b"") for kept in steps) > MAX_KEPT:
             steps = steps[1:]
-            self._forgotten += 1
-        self._steps = steps
+            forgotten += 1
+        self._change(steps=steps, forgotten=forgotten)
+
+    def _past(self) -> Past:
+        number = current_conversation()
+        with self._short:
+            return self._pasts.get(number) or Past(forgotten=self._counts.get(number, 0))
+
+    def _change(self, *, asked: bool = False, **fields: Any) -> Past:
+        number = current_conversation()
+        with self._short:
+            past = self._pasts.pop(number, None) or Past(forgotten=self._counts.pop(number, 0))
+            past = msgspec.structs.replace(past, **fields, **({"told": past.last} if asked else {}))
+            self._pasts[number] = past
+            if len(self._pasts) > MAX_CONVERSATIONS:
+                oldest = next(iter(self._pasts))
+                gone = self._pasts.pop(oldest)
+                if count := gone.forgotten + len(gone.steps):
+                    self._counts[oldest] = count
+            if len(self._counts) > MAX_COUNTS:
+                del self._counts[next(iter(self._counts))]
+            return past
 
 
 def _mark(data: bytes) -> tuple[int, bytes]:

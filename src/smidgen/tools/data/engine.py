@@ -19,6 +19,8 @@ from smidgen.tools.sandbox.box import Sandbox
 
 Boxes = Callable[[], Awaitable[Sandbox]]
 """What holds programs here, found out when first asked. Raises SandboxUnavailable where nothing does."""
+OutOfSight = Callable[[], Awaitable[tuple[str, ...]]]
+"""Paths of the workspace that no program may see, looked for before each run."""
 
 _T = TypeVar("_T")
 
@@ -42,10 +44,12 @@ _ENDED: dict[Stopped, Refused] = {
 
 
 class Engine:
-    """workspace: the folder with the data. sandbox: gives what holds the program."""
+    """workspace: the folder with the data. sandbox: gives what holds the program. out_of_sight: files of the folder
+    that it can't read; none if left out."""
 
-    def __init__(self, workspace: Path, sandbox: Boxes, caps: Caps) -> None:
+    def __init__(self, workspace: Path, sandbox: Boxes, caps: Caps, out_of_sight: OutOfSight | None = None) -> None:
         self._workspace, self._sandbox, self._caps = workspace, sandbox, caps
+        self._out_of_sight = out_of_sight
 
     async def schema(self, sources: Sequence[Source]) -> tuple[Schema | Refused, Tier]:
         """Raises SandboxUnavailable where nothing holds, ToolFailed for a workspace that isn't there."""
@@ -71,9 +75,14 @@ class Engine:
         only_sqlite = all(source.kind == "sqlite" for source in sources)
         # Without packages a Python starts sooner; only DuckDB is one.
         flags = ("-I", "-S") if only_sqlite else ("-I",)
+        sandbox = await self._sandbox()
+        # Landlock hides no single files and refuses such jobs. This program opens only the files that it is given, none
+        # of which is hidden, so it runs there all the same.
+        look = self._out_of_sight if sandbox.tier != "landlock" else None
         job = Job(
             argv=(sys.executable, *flags, "-c", _START),
             workspace=self._workspace,
+            hidden=await look() if look is not None else (),
             stdin=json.dumps(request).encode(),
             limits=Limits(
                 wall_s=caps.seconds + GRACE_S,
@@ -85,7 +94,7 @@ class Engine:
             ),
         )
         try:
-            finished = await (await self._sandbox()).run(job)
+            finished = await sandbox.run(job)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ToolFailed(f"The workspace folder can't be opened: {error}.") from error
         return _reply(finished), finished.tier

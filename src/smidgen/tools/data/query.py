@@ -13,14 +13,15 @@ from smidgen.errors import ToolFailed
 from smidgen.tools import ToolOutcome, Use
 from smidgen.tools.builtin.confined import Hidden, Workspace, components
 from smidgen.tools.data import Caps, Refused, Rows, Schema, Source
-from smidgen.tools.data.engine import Boxes, Engine
+from smidgen.tools.data.engine import Boxes, Engine, OutOfSight
 from smidgen.tools.data.hints import explained, misplaced, misspelt, near
 from smidgen.tools.data.known import Vocabulary, note, share_known, vocabulary
 from smidgen.tools.data.patterns import patterns
 from smidgen.tools.data.schema import compact
 from smidgen.tools.data.shown import answer_of, text_of
-from smidgen.tools.data.sources import find_sources
+from smidgen.tools.data.sources import find_sources, kind_of
 from smidgen.tools.function import BadArguments, FunctionTool, failure, tool
+from smidgen.tools.threads import in_daemon_thread
 from smidgen.tools.wrappers import Wrapped
 
 _STRING_OR_COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -36,22 +37,27 @@ def query_tool(
     tables: Sequence[str] = (),
     places: Mapping[str, Sequence[str]] | None = None,
     hidden: Hidden | None = None,
+    out_of_sight: OutOfSight | None = None,
+    found: Found | None = None,
 ) -> FunctionTool:
     """A tool that reads data files of the folder `workspace`.
 
     sandbox: gives what holds the program that opens them.
     schema: what the model is told of the tables, for the description of the parameter `sql`; `described` reads it.
     tables: those that the tool's description names. places: by texts in
-    the data, as far as they are known, their columns. hidden: files that are as if they weren't there.
+    the data, as far as they are known, their columns. hidden: files that are as if they weren't there. out_of_sight:
+    which of them the program can't read. found: the data files, where somebody has looked for them already.
     """
     from pydantic import Field
 
-    files = _Files(workspace, sandbox, caps or Caps(), hidden)
+    caps = caps or Caps()
+    found = found or Found(Workspace(workspace, hidden))
+    files = _Files(found, Engine(found.workspace.root, sandbox, caps, out_of_sight))
     places = places or {}
 
     async def query(sql: str, file: str = "") -> ToolOutcome:
-        if len(sql) > files.caps.sql:
-            raise BadArguments(f"The statement has {len(sql)} characters; {files.caps.sql} are allowed.")
+        if len(sql) > caps.sql:
+            raise BadArguments(f"The statement has {len(sql)} characters; {caps.sql} are allowed.")
         sources = await files.chosen(sql, file)
         result, tier = await files.engine.query(sources, sql)
         if isinstance(result, Refused):
@@ -66,7 +72,7 @@ def query_tool(
 
     told = f"one SELECT statement. Tables:\n{schema}" if schema else "one SELECT statement"
     query.__annotations__ = {
-        "sql": Annotated[str, told, Field(max_length=files.caps.sql, json_schema_extra={"format": "sql"})],
+        "sql": Annotated[str, told, Field(max_length=caps.sql, json_schema_extra={"format": "sql"})],
         "file": Annotated[str, "the file to ask; left out if the tables tell it"],
     }
     about = f"about {_listed(tables)}" if tables else "about data files"
@@ -95,13 +101,19 @@ class Described(Wrapped):
 
 
 async def described(
-    workspace: str | Path, sandbox: Boxes, *, caps: Caps | None = None, hidden: Hidden | None = None
+    workspace: str | Path,
+    sandbox: Boxes,
+    *,
+    caps: Caps | None = None,
+    hidden: Hidden | None = None,
+    out_of_sight: OutOfSight | None = None,
+    found: Found | None = None,
 ) -> Described:
     """The same, with what there is in its description. Raises ToolFailed where there are no data, or none that can be
     read, SandboxUnavailable where nothing holds the program that reads them."""
     caps = caps or Caps()
-    files = _Files(workspace, sandbox, caps, hidden)
-    schema = await files.schema()
+    found = found or Found(Workspace(workspace, hidden))
+    schema = await _schema(found, Engine(found.workspace.root, sandbox, caps, out_of_sight))
     shown = "\n".join(part for part in (compact(schema, caps.schema), patterns(schema)) if part)
     tool_now = query_tool(
         workspace,
@@ -110,9 +122,20 @@ async def described(
         schema=shown,
         tables=[table.name for table in schema.tables],
         places=_places(schema),
-        hidden=hidden,
+        out_of_sight=out_of_sight,
+        found=found,
     )
     return Described(tool_now, vocabulary(schema), shown)
+
+
+async def _schema(found: Found, engine: Engine) -> Schema:
+    sources = _some(await found.now() if found.last is None else found.last)
+    schema, _ = await engine.schema(sources)
+    if isinstance(schema, Refused):
+        raise ToolFailed(schema.message)
+    if not schema.tables:
+        raise ToolFailed("; ".join(dict.fromkeys(schema.problems.values())) or "The databases have no tables.")
+    return schema
 
 
 def _places(schema: Schema) -> dict[str, list[str]]:
@@ -132,41 +155,55 @@ def _is_nothing(rows: Rows) -> bool:
 _FAULTS: dict[str, Any] = {"sql": "arguments", "denied": "denied"}
 
 
+class Found:
+    """The data files of a workspace. last: as they were when they were looked for last, None if they never were."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.last: tuple[Source, ...] | None = None
+
+    def look(self) -> tuple[Source, ...]:
+        """Takes a while where there are many files. Raises ToolFailed for a folder that can't be opened."""
+        self.last, _ = find_sources(self.workspace)
+        return self.last
+
+    async def now(self) -> tuple[Source, ...]:
+        return await in_daemon_thread(self.look)
+
+    async def has(self, source: Source) -> bool:
+        """Is it there, and as it was?"""
+        return await in_daemon_thread(kind_of, workspace=self.workspace, path=source.path) == source.kind
+
+
 class _Files:
     """The data files as they are when they are asked."""
 
-    def __init__(self, workspace: str | Path, sandbox: Boxes, caps: Caps, hidden: Hidden | None) -> None:
-        self.workspace = Workspace(workspace, hidden)
-        self.caps = caps
-        self.engine = Engine(self.workspace.root, sandbox, caps)
-
-    async def schema(self) -> Schema:
-        sources = self._all()
-        found, _ = await self.engine.schema(sources)
-        if isinstance(found, Refused):
-            raise ToolFailed(found.message)
-        if not found.tables:
-            raise ToolFailed("; ".join(dict.fromkeys(found.problems.values())) or "The databases have no tables.")
-        return found
+    def __init__(self, found: Found, engine: Engine) -> None:
+        self.found = found
+        self.engine = engine
 
     def uses(self, arguments: Mapping[str, Any]) -> tuple[Use, ...]:
-        """The file that is named, else all of the folder: which of its files are read is told by the statement."""
-        path = "."
+        """The file that is named, else all of the folder: which of its files are read is told by the statement. The
+        folder as well for a name that isn't known, which a new file may have."""
+        paths = ["."]
         named = arguments.get("file")
         if isinstance(named, str) and named.strip():
             try:
-                found = _named(named, find_sources(self.workspace)[0])
-                path = found[0].path if found else "/".join(components(named)) or "."
+                known = _named(named, self.found.look() if self.found.last is None else self.found.last)
+                paths = [known[0].path] if known else list(dict.fromkeys(("/".join(components(named)) or ".", ".")))
             except (ToolFailed, OSError):
                 pass
-        return (Use(verb="read", path=path),)
+        return tuple(Use(verb="read", path=path) for path in paths)
 
     async def chosen(self, sql: str, file: str) -> tuple[Source, ...]:
         """What is to be asked: one database, or files of the other kinds. Raises BadArguments if that isn't clear."""
-        sources = self._all()
+        # What `uses` told of a name is what is asked, or nothing is.
+        known = _named(file, self.found.last or ()) if file.strip() else ()
+        if known and await self.found.has(known[0]):
+            return known
+        sources = _some(await self.found.now())
         if file.strip():
-            components(file)
-            if found := _named(file, sources):
+            if not known and (found := _named(file, sources)):
                 return found
             raise BadArguments(f"There is no data file {file!r}.{_meant(file, sources)}")
         databases = [source for source in sources if source.kind == "sqlite"]
@@ -199,11 +236,11 @@ class _Files:
         problem = "Several files have these tables" if best else "No file has these tables"
         raise BadArguments(f"{problem}. Say which file: {_paths(sources)}.")
 
-    def _all(self) -> tuple[Source, ...]:
-        sources, _ = find_sources(self.workspace)
-        if not sources:
-            raise ToolFailed("There are no data files in the folder: no SQLite, CSV, TSV, Parquet or JSON lines.")
-        return sources
+
+def _some(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    if not sources:
+        raise ToolFailed("There are no data files in the folder: no SQLite, CSV, TSV, Parquet or JSON lines.")
+    return sources
 
 
 def _named(file: str, sources: Sequence[Source]) -> tuple[Source, ...]:

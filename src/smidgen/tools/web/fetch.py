@@ -13,7 +13,7 @@ from smidgen.tools.threads import in_daemon_thread
 from smidgen.tools.web import Page
 from smidgen.tools.web.addresses import BadURL, parse
 from smidgen.tools.web.client import Client
-from smidgen.tools.web.text import decoded, one_line, visible
+from smidgen.tools.web.text import decoded, one_line, without_controls
 
 MAX_CHARACTERS = 200_000
 MAX_TITLE = 300
@@ -105,7 +105,7 @@ def readable(page: Page) -> tuple[str, str]:
     markup = page.kind in _HTML
     written = decoded(page.data, page.charset, markup=markup or page.kind.endswith("xml"))
     if not markup:
-        return visible(written), ""
+        return without_controls(written), ""
     import trafilatura
 
     written = written.replace("\0", "")  # where the parser would stop
@@ -113,7 +113,7 @@ def readable(page: Page) -> tuple[str, str]:
     if tree is None:
         return "", ""
     title = one_line(str(tree.findtext("head/title") or ""), MAX_TITLE)
-    text, note = visible(trafilatura.extract(tree, include_comments=False, url=page.url) or ""), ""
+    text, note = without_controls(trafilatura.extract(tree, include_comments=False, url=page.url) or ""), ""
     if not text and (text := _all_visible(trafilatura.load_html(written))):
         note = "the main text couldn't be told apart: this is all the text of the page"
     if title and not text.startswith(title):
@@ -129,4 +129,4 @@ def _all_visible(tree: Any) -> str:
         element.text = f"\n{element.text or ''}"
         element.tail = f"\n{element.tail or ''}"
     lines = (" ".join(line.split()) for line in "".join(tree.itertext()).split("\n"))
-    return visible("\n".join(line for line in lines if line))
+    return without_controls("\n".join(line for line in lines if line))

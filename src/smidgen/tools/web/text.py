@@ -48,7 +48,7 @@ def _codec(label: str) -> str:
     return name if _CODEC.fullmatch(name) else ""
 
 
-def visible(text: str) -> str:
+def without_controls(text: str) -> str:
     """Without control and format characters, which can hide text from the reader or turn it round; lines and tabs stay,
     and so do the joiners that some scripts and emoji need."""
     kept = "".join(
@@ -61,6 +61,6 @@ def visible(text: str) -> str:
 
 def one_line(markup: str, longest: int) -> str:
     """A title or snippet on one line: tags out, entities decoded, at most `longest` characters."""
-    plain = visible(html.unescape(_TAG.sub("", markup[:_LONGEST_RAW])))
+    plain = without_controls(html.unescape(_TAG.sub("", markup[:_LONGEST_RAW])))
     line = _SPACE.sub(" ", plain).strip()
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
