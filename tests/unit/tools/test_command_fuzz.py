@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smidgen.tools.function import BadArguments
+from smidgen.tools.permissions.policy import Policy, Rule
 from smidgen.tools.programs.command import Line, command_tool, parsed
 
 OPERATORS = ("|", "||", "&", "&&", ";", ";;", "<", ">", ">>", "<<", "<<<", "(", ")", "$", "`", "\\", "\n", "*", "?")
@@ -150,3 +151,23 @@ def test_what_a_call_would_do_is_told() -> None:
     assert (tool.effect, writing.effect) == ("read", "write")
     assert writing.uses({"command": ["ls"]})[0].verb == "write"
     assert tool.spec.parameters["properties"]["command"]["type"] == "array"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sh", "-c", "git push; ls"], ["bash", "-lc", "cd x && git push"], "sh -c 'git push'", "ls; git push",
+        ["sh", "-c", "sh -c 'git push'"], ["sh", "-c", "echo 'x'\ngit\tpush"], ["env", "A=1", "sh", "-c", "'git' push"],
+        ["timeout", "5", "sh", "-ec", "x=1 git push"], "A=1 git push", "> log git push", ["/usr/bin/git", "push"],
+        ["sh", "-c", "$X push"],
+    ],
+)  # fmt: skip
+def test_a_rule_that_denies_a_command_sees_into_a_shell(command: object) -> None:
+    async def boxes() -> object:
+        raise AssertionError
+
+    uses = command_tool(boxes, None).uses({"command": command})  # type: ignore[arg-type]
+    for decision in ("ask", "deny"):
+        policy = Policy(rules=(Rule(decision=decision, command="git *"),), otherwise={"write": "allow"})
+        assert policy.ruling("run_command", uses).decision == decision
+    assert Policy(otherwise={"write": "allow"}).ruling("run_command", uses).decision == "allow"

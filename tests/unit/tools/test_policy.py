@@ -214,6 +214,79 @@ def test_each_command_of_a_line_is_denied(line: str) -> None:
     assert decided(Use(verb="write", path=".", command=line), Rule(decision="deny", command="rm *")) == "deny"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sh -c 'git push; ls'", "sh -c 'git push'", "bash -lc 'git push'", "/bin/bash -o pipefail -c 'git push'",
+        "timeout 5 sh -c 'git push'", "bash-5.2 -c -- 'git\tpush'",
+        "sh -c 'A=1 git push'", "git>f push", "'git'>f push", "sh -c '>f git push'",
+        "ls;git<x push", "sh -c 'sh -c \"git push\"'",
+        "A=1 git push", "A=1 B='x' git push", "A='x y' git push", "A='x;y' git push", "A=$(x y) git push",
+        "! git push",
+        "if true; then git push; fi", "if git push; then ls; fi", "while x; do git push; done", "x || { git push; }",
+        ">f git push", "> f git push", ">'a b' git push", "2>&1 git push", ">&2 git push", ">|f git push",
+        "git >f push",
+        "'git' push; ls", "ls; g'i't push", "ls; \\git push", "ls;\tgit push", "ls;git  \t push", "{ git push; }",
+        "( git push )", "$(git push)", "`git push`", "echo `git push`", "echo \"$(git push)\"", "ls\ngit push",
+        "ls; gi\\\nt push", "# x \\\ngit push", "eval 'git push'", "command -p git push", "ls & A=1 /usr/bin/GIT push",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("decision", ["ask", "deny"])
+def test_a_command_is_found_wherever_a_shell_would_find_it(line: str, decision: Decision) -> None:
+    use = Use(verb="run", path=".", command=line)
+    assert decided(use, Rule(decision=decision, command="git *")) == decision
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "$X push", "g${e}it push", "$(echo git) push", "`echo git` push", "{git,push}",
+        "{{git,x},y}", "/usr/bin/gi? push", "a ` b",
+        "sh -c '$X push'", "> 'a b' x", "! " * 200 + "x", "$'git' push", "$X push sh -c ls",
+    ],
+)  # fmt: skip
+def test_a_line_that_nobody_can_read_fits_what_denies_a_command(line: str) -> None:
+    use = Use(verb="run", path=".", command=line)
+    assert decided(use, Rule(decision="deny", command="git *")) == "deny"
+    assert decided(use, Rule(decision="allow", command="git *")) == "allow"  # as without it
+    assert decided(use, Rule(decision="deny", path="private/**")) == "allow"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ls; echo git push", "sh -c 'ls; wc x' git", "echo git", "grep 'a|b*' x", "grep '$x (y)' x", "awk '{$1=2}' f",
+        "ls *.txt | wc -l", "echo `date`", "echo x > 'my file'", "A=1 make >log 2>&1", "ls $HOME", "digit push",
+        "for x in a b; do echo $x; done", "[ -f x ] && wc x", "[[ $a == b ]] && ls", "case $x in a*) ls;; esac",
+    ],
+)  # fmt: skip
+def test_other_lines_are_left_alone(line: str) -> None:
+    assert decided(Use(verb="run", path=".", command=line), Rule(decision="deny", command="git *")) == "allow"
+
+
+def test_a_pattern_may_have_quotes() -> None:
+    rule = Rule(decision="deny", command="git commit -m 'x y'")
+    for line in ("git commit -m 'x y'", "A=1 git commit -m 'x y'", "git  commit -m x\\ y"):
+        assert decided(Use(verb="run", path=".", command=line), rule) == "deny"
+
+
+@pytest.mark.timeout(30)
+def test_a_line_of_any_length_is_decided() -> None:
+    signs = ("`", "a;", ">", "{", "A=", "a>", "'", "{a", "\\\n", "1", "! ", "sh -c ", "-c sh ", "a 'b", "$(", "({")
+    for line in (*(sign * 30_001 for sign in signs), " " * 99_999 + "{"):
+        decided(Use(verb="run", path=".", command=line), Rule(decision="deny", command="git *"))
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "~/x", ".."])
+@pytest.mark.parametrize("pattern", [".", "**", "./", "**/*", "*"])
+def test_a_rule_that_forbids_everything_speaks_of_what_lies_elsewhere(path: str, pattern: str) -> None:
+    use = Use(verb="read", path=path)
+    assert decided(use, Rule(decision="deny", path=pattern)) == "deny"
+    assert decided(use, Rule(decision="ask", path=pattern)) == "ask"
+    assert decided(use, Rule(decision="deny", path="**/*.key")) == "allow"
+    assert decided(use, Rule(decision="allow", path=pattern), otherwise={"read": "ask"}) == "ask"
+
+
 def test_a_rule_that_names_a_host_speaks_of_it() -> None:
     use = Use(verb="fetch", host="docs.example.com")
     allows = Policy(rules=(Rule(decision="allow", host="*.example.com"),))

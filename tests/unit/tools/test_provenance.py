@@ -39,8 +39,12 @@ def test_what_only_reads_or_runs_is_not_doubted() -> None:
         ("Write it to docs/notes.txt", "docs/notes.txt"),
         ("Write it to docs\\notes.txt", "docs/notes.txt"),
         ("Write it to ./notes.txt", "notes.txt"),
-        ("Write it to notes.txt", "docs/notes.txt"),
-        ("Add it to my notes", "docs/notes.md"),
+        ("Write it to notes.txt in docs", "docs/notes.txt"),
+        ("Write it to notes.txt in the folder src of docs", "docs/src/notes.txt"),
+        ("Add it to my notes", "notes.md"),
+        ("Add it to the shopping list", "shopping.txt"),
+        ("Add it to the file shopping", "shopping"),
+        ("Add it to build-log", "build-log"),
         ("把它写到notes.txt里", "notes.txt"),
         ("Schreib es in größe.txt", "größe.txt"),
         ("Change .env", ".env"),
@@ -64,6 +68,23 @@ def test_a_file_that_the_user_named(words: str, path: str) -> None:
         ("Do it for me and the list", "the.py"),
         ("Do it for me and the list", "list.txt"),
         ("Write to notes.txt", "notes.txt/evil"),
+        ("Write it to notes.txt", "docs/notes.txt"),
+        ("Write a note to notes.txt", "a/notes.txt"),
+        ("Add it to my notes", "docs/notes.md"),
+        ("Summarise my notes", "deploy/notes.sh"),
+        ("Summarise notes", "notes.sh"),
+        ("Summarise my notes", "my notes"),
+        ("Summarise my notes", "/notes.txt"),
+        ("Summarise my notes", "./notes"),
+        ("Summarise my notes, and go on.", "on."),
+        ("Read report.txt", "read.me"),
+        ("Read file report.txt", "read.me"),
+        ("Fix the typo in notes.txt and go on", "a/b/notes.txt"),
+        ("Fix the typo in notes.txt and go on", "go.py"),
+        ("Fix the typo in notes.txt and go on", "read.me"),
+        ("Fix the typo in notes.txt and go on", "fix"),
+        ("Fix the typo in notes.txt and go on", "typo"),
+        ("Fix the typo in notes.txt and go on", "notes"),
     ],
 )
 def test_a_file_that_the_user_did_not_name(words: str, path: str) -> None:
@@ -82,6 +103,9 @@ def test_a_host_is_named_as_a_whole() -> None:
     assert fetch("example.com", "Read example.com.evil.net") == "example.com"
     assert fetch("summary.com", "Give me a summary") == "summary.com"
     assert fetch("evil.example", "Read it") == "evil.example"
+    assert fetch("evil.com", "Mail bob@evil.com") == "evil.com"
+    assert fetch("www.evil.com", "Mail bob@evil.com.") == "www.evil.com"
+    assert fetch("evil.com", "Read http://evil.com@a.example/") == "evil.com"
 
 
 def test_a_command_is_named_as_it_stands_and_so_is_code() -> None:
@@ -105,11 +129,29 @@ def test_without_a_target_every_short_value_must_have_been_said() -> None:
     assert told == "9"
     assert asked("Order it", change, to=[{"name": "eve@evil.example"}]) == "eve@evil.example"
     long = "word " * PASSAGE
-    assert asked("Keep it", change, text=long) == ""
+    assert asked("Keep it", change, text=long) == "some_tool"
+    assert asked("Keep it", change, tool="keep", text=long, also=[long]) == ""
     assert asked("Mail it to bob@a.example", change, to="bob@a.example", text=long) == ""
     assert asked("Mail it to bob", change, to="eve@evil.example", text=long) == "eve@evil.example"
     assert asked("Sum it up", change, tool="delete_everything") == "delete_everything"
     assert asked("Delete everything.", change, tool="delete_everything") == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "heard"),
+    [
+        (17, "17"), (17.0, "take 17"), (17, "take 17.0"), (12345678, "call 1234 5678"), (12345678, "call 12-345-678"),
+        (12345678, "12,345,678 in all"), (1234.5, "1,234.50"), (-5, "5"), (345678, "+49 12 345 678"), (17, "0017"),
+    ],
+)  # fmt: skip
+def test_a_number_that_a_tool_said_is_strange_however_it_is_written(number: float, heard: str) -> None:
+    assert asked("Order some", Use(verb="write"), returned=(heard,), count=number) == str(number)
+    assert asked("Order some", Use(verb="write"), returned=("18 and 3.14",), count=number) == ""
+
+
+def test_a_number_that_the_user_said_is_not_strange() -> None:
+    assert asked("Order 17", Use(verb="write"), returned=("17",), count=17.0) == ""
+    assert asked("Order 17", Use(verb="write"), returned=("17",), count=-17) == "-17"
 
 
 def test_every_use_counts() -> None:

@@ -16,6 +16,19 @@ from smidgen.tools.permissions import Decision, Ruling
 STRICTNESS: dict[Decision, int] = {"allow": 0, "ask": 1, "deny": 2}
 _BETWEEN = re.compile(r"[;&|()`\n{}]")
 """What ends one command of a shell's line and begins another."""
+_BLANKS = re.compile(r"[ \t]+")
+_GLUED = re.compile(r"(?:(?<=[^\s\d<>&'\"\\])|(?<=\w['\"]))(?=[<>])")
+_TWO_SIGNS = re.compile(r"(?<!\\)([<>])[&|]")
+_BACKQUOTED = re.compile(r"`([^`]*)`")
+_BRACES = re.compile(r"(?:^|[;&|(\n])[ \t]*[^\s;&|()`$]*\{[^\s{}();&|]*[,.]")
+_INTO = re.compile(r"['\"]*\d*[<>]+")
+_ASSIGNED = re.compile(r"['\"]*[A-Za-z_]\w*\+?=")
+_SCRIPT = re.compile(r"-[a-z]*c[a-z]*|--command", re.IGNORECASE)
+_BEFORE = re.compile("!|if|then|elif|else|while|until|do|time|coproc|exec|command|builtin|eval")
+_SHELL = re.compile(
+    r"(?:sh|[bd]?ash|r?bash|zsh|m?ksh|yash|t?csh|fish|nu|elvish|xonsh|pwsh|powershell)[-\d.]*(?:\.exe)?", re.IGNORECASE
+)
+_MOST_FORMS = 400
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +38,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     A rule that allows is read narrowly: it minds capitals (but of hosts), and a line that only a shell can read fits it
     just as it stands. One that asks or denies is read widely: a program reads and runs whatever else it does, and each
-    command of such a line counts.
+    command of such a line counts, and so does what a shell is given with -c. Where it can't be told what a line runs,
+    the rule fits.
     """
 
     decision: Decision
@@ -41,14 +55,23 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if not (_fits(self.tool, (tool,), exactly) and _fits(self.host, (use.host,), False)):
             return False
-        if not _fits(self.command, _commands(self.command, use.command, exactly), exactly):
+        if not self._fits_command(use.command, exactly):
             return False
         return not self.path or (use.path != "" and self._fits_path(use, exactly))
+
+    def _fits_command(self, command: str, exactly: bool) -> bool:
+        if self.command in ("", "*"):
+            return True
+        if exactly:
+            return _fits(self.command, (command,) if self.command == command or _is_words(command) else (), True)
+        forms, is_clear = _commands(command)
+        return not is_clear or any(_fits(pattern, forms, False) for pattern in (self.command, _bare(self.command)))
 
     def _fits_path(self, use: Use, exactly: bool) -> bool:
         parts = _within(use.path)
         if parts is None:
-            return False  # no rule speaks of what lies elsewhere
+            # Of what lies elsewhere, only a rule speaks that forbids everything.
+            return not exactly and {"*", "**"}.issuperset(_wanted(self.path, exactly))
         if is_below(self.path, parts, exactly):
             return True
         # A call over a whole folder reaches what is forbidden in it, unless that is out of everybody's sight.
@@ -195,13 +218,56 @@ def _within(path: str) -> list[str] | None:
     return parts
 
 
-def _commands(pattern: str, command: str, exactly: bool) -> tuple[str, ...]:
-    """As which a pattern may fit a command."""
-    if exactly:
-        return (command,) if pattern == command or _is_words(command) else ()
-    pieces = [command, *(piece.strip() for piece in _BETWEEN.split(command))]
-    # A program is the same by whichever path it is named.
-    return tuple(dict.fromkeys(form for piece in pieces if piece for form in (piece, _without_folder(piece))))
+def _commands(line: str) -> tuple[list[str], bool]:
+    """A line as it stands, and each command that it runs, by itself and without what stands before its program. And is
+    that all it runs? Not if a program's name is only found out by the shell."""
+    forms, is_clear = [line, _without_folder(line)], True
+    for text in dict.fromkeys((line, line.replace("\\\n", ""))):
+        text = _BACKQUOTED.sub(r"$(\1)", _GLUED.sub(" ", text))
+        is_clear = is_clear and "`" not in text and not _BRACES.search(text)
+        for piece in _BETWEEN.split(_TWO_SIGNS.sub(r"\1 ", text)):
+            forms += [piece.strip(), _without_folder(piece.strip())]
+            words, before = [*filter(None, _BLANKS.split(piece))], None
+            while words and words != before:
+                bare = _bare(" ".join(words))
+                forms += [bare, _without_folder(bare)]
+                before, words = words, _unwrapped(words) if len(forms) < _MOST_FORMS else None
+            is_clear = is_clear and words is not None
+    has_shell = any(_is_shell(word) or word == "eval" for word in line.split())
+    return list(dict.fromkeys(forms)), is_clear or (_is_words(line) and not has_shell)
+
+
+def _unwrapped(words: list[str]) -> list[str] | None:
+    """Without the first thing before the program, or the script that a shell is given; the same if there is nothing to
+    take off, None if it can't be told where that ends, or which program it is."""
+    if found := _INTO.match(words[0]):
+        rest = words[0][found.end() :]
+        target, after = (rest, words[1:]) if rest else ("".join(words[1:2]), words[2:])
+        return after if _is_whole(target) else None
+    if found := _ASSIGNED.match(words[0]):
+        return words[1:] if _is_whole(words[0][found.end() :]) else None
+    if set("$*?[") & set(words[0]) and words[0] not in ("[", "[["):
+        return None
+    at = 1
+    if not _BEFORE.fullmatch(_bare(words[0])):
+        shell = next((at for at, word in enumerate(words) if _is_shell(word)), len(words))
+        at = next((at + 1 for at in range(shell + 1, len(words)) if _SCRIPT.fullmatch(_bare(words[at]))), 0)
+    while 0 < at < len(words) and words[at].startswith(("-", "+")):
+        at += 1
+    return words[at:]
+
+
+def _is_whole(word: str) -> bool:
+    return not (word.count("'") % 2 or word.count('"') % 2 or "\\" in word)
+
+
+def _is_shell(word: str) -> bool:
+    return _SHELL.fullmatch(_bare(word).rsplit("/", 1)[-1]) is not None
+
+
+def _bare(text: str) -> str:
+    """Without quotes, and with single blanks."""
+    return " ".join(re.sub(r"['\"\\]", "", text).split())
 
 
 def _is_words(command: str) -> bool:
