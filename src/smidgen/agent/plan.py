@@ -126,7 +126,8 @@ def plan(state: State) -> AnyAction:
     if state.complete:
         return _with_calls(state)
     last = state.attempts[-1] if state.attempts else None
-    if last is not None and last.fault != "arguments":
+    literal = state.choice is not None and state.choice.literal
+    if last is not None and (last.fault != "arguments" or literal):
         return Finish(text=failure_report(state.attempts), refused=True)
     strategy = state.strategy
     if strategy is None:

@@ -16,7 +16,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes: a tool's name, or "" for none: none is needed, or, if `failed`, none could be chosen.
     `calls` are there if a rule wrote them already, `direct` if the results then are the answer. `probability` is the
     model's own, 1.0 for a rule. `shortlist`: the tools that the model is told of. `focus`: where the part of the
-    request stands that the call is for, (0, 0) for all of it. `known`: a tool's own data know of the request."""
+    request stands that the call is for, (0, 0) for all of it. `known`: a tool's own data know of the request.
+    `literal`: the request is the call, and what comes of it the answer, a failure too."""
 
     tool: str
     reason: str = ""
@@ -27,6 +28,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     shortlist: tuple[str, ...] = ()
     focus: tuple[int, int] = (0, 0)
     known: bool = False
+    literal: bool = False
 
     @property
     def declined(self) -> bool:

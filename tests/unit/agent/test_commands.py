@@ -17,7 +17,7 @@ from smidgen.events import AgentEvent, Finished, ToolCalled
 from smidgen.messages import Message
 from smidgen.testing import ScriptedEngine
 from smidgen.tools import Tool, ToolOutcome
-from smidgen.tools.function import failure, tool
+from smidgen.tools.function import BadArguments, failure, tool
 from smidgen.tools.results import Results
 from smidgen.tools.wrappers import Wrapped
 
@@ -173,3 +173,17 @@ async def test_nothing_is_made_up_where_the_own_data_fail(agent_model: Make) -> 
     assert isinstance(end, Finished)
     assert end.strategy == "refusal"
     assert "damaged" in end.text and "Rhine" not in end.text
+
+
+async def test_a_command_that_fails_is_not_tried_in_another_way(agent_model: Make) -> None:
+    @tool
+    def run_command(command: str) -> str:
+        """Run a program."""
+        raise BadArguments("There is no program of that name.")
+
+    engine = ScriptedEngine(['run_command(command="rm")'] * 5)
+    events = await events_of(agent_model(engine), (run_command,), "sh: rn file")
+    assert len([event for event in events if isinstance(event, ToolCalled)]) == 1
+    end = events[-1]
+    assert isinstance(end, Finished) and "no program" in end.text
+    assert not engine.requests

@@ -31,7 +31,7 @@ def match(request: str, tools: Sequence[ToolSpec], before: str = "", answered: s
     notes.txt" means."""
     written = commands.written(request, tools)
     if written is not None:
-        return Choice(tool=written.name, reason="the request is a call", calls=(written,), direct=True)
+        return Choice(tool=written.name, reason="the request is a call", calls=(written,), direct=True, literal=True)
     text = " ".join(request.split())
     if not text or len(text) > MAX_REQUEST:
         return None
