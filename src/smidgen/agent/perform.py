@@ -278,7 +278,10 @@ class Performer:
             self._deadline.remaining()
 
     def _heard(self) -> Said:
-        """What the user said, and what tools did, in this conversation so far."""
+        """What the user said, and what tools did, in this conversation so far. A call that the user wrote themselves
+        can come from nowhere else."""
+        if self.state.choice is not None and self.state.choice.literal:
+            return Said(user=(self._request,))
         returned = [turn.content for turn in self._history if turn.role == "tool"]
         given = [turn for turn in self._history if turn.role != "system"][: self._settings.given]
         returned += [turn.content for turn in given if turn.role == "assistant"]

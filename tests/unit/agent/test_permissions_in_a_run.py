@@ -116,3 +116,11 @@ async def test_what_contained_a_program_and_what_cannot_be_logged_is_told(agent_
     assert (returned.ok, returned.tier) == (True, "bubblewrap")
     assert [event.code for event in of(Notice, events)] == ["not_logged"]
     assert any("can't be logged" in warning for warning in of(Finished, events)[0].warnings)
+
+
+async def test_what_the_user_writes_as_a_call_is_not_doubted(agent_model: Make, write: Tool, tmp_path: Path) -> None:
+    request = 'write_file(path="plan.txt", content="say \\"hi\\"")'
+    history = [*told(request)]
+    events = [event async for event in run(agent_model(ScriptedEngine([])), (write,), history, guard=Guard(ALLOWED))]
+    assert not of(ApprovalNeeded, events)
+    assert (tmp_path / "work" / "plan.txt").read_text(encoding="utf-8") == 'say "hi"'
