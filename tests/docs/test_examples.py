@@ -25,8 +25,9 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = "smollm2-135m"
 EMBEDDER = "all-minilm-l6-v2"
-NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=", "python examples/", "python benchmarks/")
-"""What `sh` blocks may begin with: setting up, which no test does here. Everything else is `console` and is run."""
+NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=", "python examples/", "python benchmarks/", "smidgen tune ")
+"""What `sh` blocks may begin with: setting up, which no test does here, and what takes minutes, of which tests/model runs
+the parts. Everything else is `console` and is run."""
 
 
 def blocks(page: Path, language: str) -> list[str]:

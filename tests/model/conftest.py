@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.model)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def nothing_is_logged() -> Generator[None]:
     """The models are the user's own; the log of what tools do is to stay so too."""
     with pytest.MonkeyPatch.context() as patch:
