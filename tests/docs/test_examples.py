@@ -26,8 +26,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = "smollm2-135m"
 EMBEDDER = "all-minilm-l6-v2"
 NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=", "python examples/", "python benchmarks/", "smidgen tune ")
-"""What `sh` blocks may begin with: setting up, which no test does here, and what takes minutes, of which tests/model runs
-the parts. Everything else is `console` and is run."""
+"""What `sh` blocks may begin with: setting up, which no test does here, and what takes minutes, whose parts tests/model
+runs. Everything else is `console` and is run."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
