@@ -216,7 +216,7 @@ class Performer:
         if name is None or arguments is None:
             return None
         call = ToolCall(name=name, arguments=arguments)
-        return Choice(tool=name, reason=f"the request is about what {name} holds", calls=(call,))
+        return Choice(tool=name, reason=f"the request is about what {name} holds", calls=(call,), known=True)
 
     async def _write_call(self, action: WriteCall) -> AsyncIterator[AgentEvent]:
         async with aclosing(cast(Any, self._writer.write(action, self.state))) as events:

@@ -9,8 +9,7 @@ import pytest
 
 from smidgen.errors import SandboxUnavailable
 from smidgen.tools.data import Caps
-from smidgen.tools.data.engine import Boxes
-from smidgen.tools.sandbox.box import Sandbox
+from smidgen.tools.sandbox.box import Boxes, Sandbox
 from smidgen.tools.sandbox.probe import Probing
 
 BRIEF = Caps(seconds=1.0)

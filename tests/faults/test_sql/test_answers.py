@@ -15,13 +15,12 @@ from smidgen.errors import InvalidRequest, ToolFailed
 from smidgen.tools import ToolOutcome, Use, uses_of
 from smidgen.tools.builtin.confined import Workspace
 from smidgen.tools.data import Caps
-from smidgen.tools.data.engine import Boxes
 from smidgen.tools.data.prepared import Query
 from smidgen.tools.data.query import described, query_tool
 from smidgen.tools.data.sources import find_sources
 from smidgen.tools.function import FunctionTool
 from smidgen.tools.sandbox import Finished, Job
-from smidgen.tools.sandbox.box import Sandbox
+from smidgen.tools.sandbox.box import Boxes, Sandbox
 from smidgen.tools.sandbox.probe import candidates
 
 

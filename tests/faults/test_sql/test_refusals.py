@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smidgen.tools.data import Caps
-from smidgen.tools.data.engine import Boxes
 from smidgen.tools.data.inside.answer import answer
 from smidgen.tools.data.query import query_tool
+from smidgen.tools.sandbox.box import Boxes
 
 ENDLESS = "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"
 BRIEF = Caps(seconds=0.5)

@@ -23,19 +23,18 @@ class Command(msgspec.Struct, frozen=True):
 
     name: str
     meanings: tuple[tuple[str, str], ...]
-    about: str
 
 
 COMMANDS = (
-    Command("calc", (("calculator", "expression"),), "compute"),
-    Command("sql", (("query", "sql"),), "ask the data files"),
-    Command("search", (("search_files", "text"), ("web_search", "query")), "search the files, or else the web"),
-    Command("web", (("web_search", "query"),), "search the web"),
-    Command("fetch", (("fetch", "url"),), "read a web page"),
-    Command("read", (("read_file", "path"),), "read a file"),
-    Command("find", (("look_up", "question"),), "find what the files say of something"),
-    Command("python", (("run_python", "code"),), "run Python"),
-    Command("sh", (("run_command", "command"),), "run a program"),
+    Command("calc", (("calculator", "expression"),)),
+    Command("sql", (("query", "sql"),)),
+    Command("search", (("search_files", "text"), ("web_search", "query"))),
+    Command("web", (("web_search", "query"),)),
+    Command("fetch", (("fetch", "url"),)),
+    Command("read", (("read_file", "path"),)),
+    Command("find", (("look_up", "question"),)),
+    Command("python", (("run_python", "code"),)),
+    Command("sh", (("run_command", "command"),)),
 )
 
 

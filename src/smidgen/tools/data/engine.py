@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,12 +15,7 @@ import msgspec
 from smidgen.errors import ToolFailed
 from smidgen.tools.data import Caps, Refused, Rows, Schema, Source, inside
 from smidgen.tools.sandbox import MIB, Finished, Job, Limits, Stopped, Tier
-from smidgen.tools.sandbox.box import Sandbox
-
-Boxes = Callable[[], Awaitable[Sandbox]]
-"""What holds programs here, found out when first asked. Raises SandboxUnavailable where nothing does."""
-OutOfSight = Callable[[], Awaitable[tuple[str, ...]]]
-"""Paths of the workspace that no program may see, looked for before each run."""
+from smidgen.tools.sandbox.box import Boxes, OutOfSight
 
 _T = TypeVar("_T")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from smidgen.errors import InvalidRequest, ToolFailed
 from smidgen.tools import Tool
 from smidgen.tools.builtin.confined import Hidden, Workspace
-from smidgen.tools.data.engine import Boxes, OutOfSight
 from smidgen.tools.data.query import Found, described, query_tool
+from smidgen.tools.sandbox.box import Boxes, OutOfSight
 from smidgen.tools.threads import in_daemon_thread
 from smidgen.tools.wrappers import Wrapped
 

@@ -13,7 +13,7 @@ from smidgen.errors import ToolFailed
 from smidgen.tools import ToolOutcome, Use
 from smidgen.tools.builtin.confined import Hidden, Workspace, components
 from smidgen.tools.data import Caps, Refused, Rows, Schema, Source
-from smidgen.tools.data.engine import Boxes, Engine, OutOfSight
+from smidgen.tools.data.engine import Engine
 from smidgen.tools.data.hints import explained, misplaced, misspelt, near
 from smidgen.tools.data.known import Vocabulary, note, share_known, vocabulary
 from smidgen.tools.data.patterns import patterns
@@ -21,6 +21,7 @@ from smidgen.tools.data.schema import compact
 from smidgen.tools.data.shown import answer_of, text_of
 from smidgen.tools.data.sources import find_sources, kind_of
 from smidgen.tools.function import BadArguments, FunctionTool, failure, tool
+from smidgen.tools.sandbox.box import Boxes, OutOfSight
 from smidgen.tools.threads import in_daemon_thread
 from smidgen.tools.wrappers import Wrapped
 

@@ -11,16 +11,11 @@ A program finds the workspace read-only unless its user said otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import msgspec
 
 from smidgen.tools.sandbox import MIB, Limits, Stopped, Tier
-from smidgen.tools.sandbox.box import Sandbox
-
-Boxes = Callable[[], Awaitable[Sandbox]]
-"""What holds programs here, found out when first asked. Raises SandboxUnavailable where nothing does."""
 
 SESSION = Limits(wall_s=15.0, cpu_s=120.0, memory=1024 * MIB, file_bytes=16 * MIB)
 """Of an interpreter: the time is one execution's, all else is of its whole life."""

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -14,8 +14,8 @@ import pydantic
 
 from smidgen.tools import ToolOutcome, Use
 from smidgen.tools.function import BadArguments, FunctionTool, tool
-from smidgen.tools.programs import Boxes
 from smidgen.tools.sandbox import Finished, Job, Limits
+from smidgen.tools.sandbox.box import Boxes, OutOfSight
 
 SHELL_SIGNS = frozenset("|&;<>()$`\\*?[]#~{}!\n")
 """What a shell gives a meaning to wherever it stands, beside quotes. Source: POSIX.1-2017, Shell Command Language, 2.2;
@@ -26,8 +26,6 @@ _SHELLS = frozenset({"sh", "bash", "dash", "ash", "rbash", "zsh", "ksh", "mksh",
 _FIRST = _SHELLS | {"fish", "nu", "elvish", "xonsh", "pwsh", "busybox", "toybox", "env", "eval"}
 _VERSION = re.compile(r"(?<=[a-z])[-\d.]+$|\.exe$")
 _REASONS = frozenset(map(os.strerror, errno.errorcode))
-Hidden = Callable[[], Awaitable[tuple[str, ...]]]
-"""Paths of the workspace that are to be out of sight, looked for before each run."""
 LIMITS = Limits(wall_s=20.0)
 _STOPPED = {
     "time": "it took too long",
@@ -100,7 +98,7 @@ Command = Annotated[list[str], pydantic.BeforeValidator(_words)]
 
 
 def command_tool(
-    boxes: Boxes, workspace: Path | None, *, writable: bool = False, hidden: Hidden | None = None
+    boxes: Boxes, workspace: Path | None, *, writable: bool = False, hidden: OutOfSight | None = None
 ) -> FunctionTool:
     """writable: may programs change files of the workspace? Then every call counts as a change. hidden: which files of
     it they can't read."""

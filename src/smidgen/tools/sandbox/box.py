@@ -71,3 +71,10 @@ async def _held(
         if not task.cancelled() and task.exception() is None and undo is not None:
             await undo(task.result())
         raise
+
+
+Boxes = Callable[[], Awaitable[Sandbox]]
+"""What holds programs here, found out when first asked. Raises SandboxUnavailable where nothing does."""
+
+OutOfSight = Callable[[], Awaitable[tuple[str, ...]]]
+"""Paths of a workspace that its user's rules hide, for `Job.hidden`; looked for before each job."""
