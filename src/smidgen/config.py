@@ -35,6 +35,33 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key: str = ""
 
 
+class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `smidgen serve` does.
+
+    host, port: where it listens. ollama: listen on 11434 too. keys: any of them lets a request in; none are needed on
+    loopback. hosts: names besides the computer's own under which it may be called; origins: web pages of others that
+    may call it, "*" for all. keep_alive_s: a model that no request has used for so long is closed, 0 keeps it until its
+    room is needed. streams: requests answered at once; queue: those that wait besides, each for at most queue_s.
+    body: bytes of a request. request_s: for its headers and body to arrive. drain_s: what SIGTERM gives to requests
+    that are being answered. prompts: log what is asked and answered.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8012
+    ollama: bool = False
+    keys: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    keep_alive_s: float = 300.0
+    streams: int = 64
+    queue: int = 256
+    queue_s: float = 60.0
+    body: int = 16_000_000
+    request_s: float = 30.0
+    drain_s: float = 30.0
+    prompts: bool = False
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a person can set. All have defaults.
 
@@ -56,6 +83,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout_s: for one answer; 0 means no limit.
     max_tokens: new tokens per answer.
     search: where the web is searched; `Search`.
+    serve: the server; `Serve`.
     supervision: when a worker counts as hung and how often it is replaced; `smidgen.supervise.plan.Limits`.
     """
 
@@ -75,6 +103,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout_s: float = 120.0
     max_tokens: int = 512
     search: Search = Search()
+    serve: Serve = Serve()
     supervision: Limits = Limits()
 
     def home_path(self) -> Path:
@@ -134,7 +163,7 @@ def parse_size(text: str | int) -> int:
 
 
 def _sections() -> dict[str, type[msgspec.Struct]]:
-    return {"supervision": Limits, "search": Search}
+    return {"supervision": Limits, "search": Search, "serve": Serve}
 
 
 def _known_keys() -> dict[tuple[str, ...], msgspec.structs.FieldInfo]:
@@ -222,8 +251,10 @@ def _checked(key: tuple[str, ...], value: object, origin: str) -> object:
         )
     field = known[key]
     try:
-        if key == ("memory",) and isinstance(value, str):
+        if key in (("memory",), ("serve", "body")) and isinstance(value, str):
             value = parse_size(value)
+        elif field.type == tuple[str, ...] and isinstance(value, str):
+            value = [part for each in value.split(",") if (part := each.strip())]
         strict = not origin.startswith("environment")
         converted: Any = msgspec.convert(value, field.type, strict=strict)
     except (msgspec.ValidationError, ValueError) as error:
