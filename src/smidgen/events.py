@@ -13,7 +13,8 @@ import msgspec
 from smidgen.errors import ErrorInfo
 from smidgen.messages import Timings, ToolCall, Usage
 
-FinishReason = Literal["stop", "length", "deadline", "cancelled"]
+FinishReason = Literal["stop", "length", "deadline", "cancelled", "tool_calls"]
+"""`tool_calls`: an agent's run only, which wants tools called that whoever asked runs themself."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -144,8 +145,9 @@ class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
 
 
-class Finished(Event, frozen=True, kw_only=True, tag="finished"):
-    """Terminal event of an agent's stream; the same fields as `smidgen run --json`."""
+class Finished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="finished"):
+    """Terminal event of an agent's stream; the same fields as `smidgen run --json`. `wanted`: calls of tools that
+    whoever asked runs themself. `stop_string`: the one of the request's own that ended the text."""
 
     text: str
     model: str
@@ -155,6 +157,8 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     timings: Timings
     warnings: tuple[str, ...]
     strategy: str
+    wanted: tuple[ToolCall, ...] = ()
+    stop_string: str = ""
 
 
 EngineEvent = Prefilled | TextDelta | Resumed | Notice | Generated | Failed

@@ -74,6 +74,25 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class SamplingChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Single fields of a `Sampling`, for whoever wants the rest left as the model's profile has it. None changes
+    nothing."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+
+    def applied(self, sampling: Sampling) -> Sampling:
+        changed = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        return msgspec.structs.replace(sampling, **changed)
+
+
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One completion.
 

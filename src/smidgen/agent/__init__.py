@@ -11,7 +11,8 @@ writing  calls under a grammar of what the request says; answering: answers in w
 ground, settle, described, numbers, words    pure: what a request says, and what a call's values may be
 verify, conformity    checks of calls; of values against a schema. answer_checks: of answers against results
 context  what of the history fits, counted in the model's own tokens
-calling  one tool call with its limits and its permission
+calling  one tool call with its limits and its permission; returned: results of calls that whoever asked made
+completion the plan for a text that is only to be continued
 deadline the run's time limit, around each wait, the one for the model included
 account  tokens and seconds used, also of what was broken off; journal: what is told of the run at its end
 
@@ -28,7 +29,8 @@ import msgspec
 from smidgen.engine import Engine
 from smidgen.errors import InvalidRequest
 from smidgen.events import Notice
-from smidgen.messages import Constraint, Message, Prompt, Sampling, ToolSpec
+from smidgen.messages import Constraint, Message, Prompt, Sampling, SamplingChange, ToolSpec
+from smidgen.models.detect import FimTokens
 from smidgen.models.tool_use import ToolUse
 from smidgen.tools.registry import near_names
 from smidgen.wire import ModelInfo
@@ -68,13 +70,15 @@ class Template(Protocol):
 
 
 class AgentModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model ready to be used by an agent: its engine, and how to talk to it. `name` is what users call it."""
+    """A model ready to be used by an agent: its engine, and how to talk to it. `name` is what users call it.
+    `fim`: the marks by which it fills in the middle, None if it can't."""
 
     name: str
     engine: Engine
     profile: Profile
     template: Template
     info: ModelInfo | None = None
+    fim: FimTokens | None = None
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -105,8 +109,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One run's settings.
 
     system: text of the system message; "" leaves it to the model's template.
-    max_tokens: tokens of the answer at most. sampling: replaces the profile's for the answer; `temperature` and `seed`
-    override single fields of it. stop, constraint and logprobs are for the answer only.
+    max_tokens: tokens of the answer at most. sampling: replaces the profile's for the answer; `temperature`, `seed` and
+    `change` override single fields of it. stop, constraint and logprobs are for the answer only.
     timeout_s: seconds for the whole run, tools included. max_steps: tool calls at most.
     tool_choice: "auto" lets the agent decide, "none" forbids tools, "required" asks for one, else a tool's name.
     strategies: which ways may be tried, in this order; "plain" answers without tools.
@@ -122,6 +126,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling | None = None
     temperature: float | None = None
     seed: int | None = None
+    change: SamplingChange = SamplingChange()
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
     logprobs: int = 0

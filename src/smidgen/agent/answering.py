@@ -20,11 +20,11 @@ _LEFT_OUT = "The model left the tool's result out"
 
 
 class Answerer:
-    """text: the answer, once its events have ended."""
+    """text: the answer, once its events have ended; stop_string: the one of the settings' own that ended it."""
 
     def __init__(self, asking: Asking, settings: AgentSettings, history: Sequence[Message], journal: Journal) -> None:
         self._asking, self._settings, self._history, self._journal = asking, settings, history, journal
-        self.text = ""
+        self.text = self.stop_string = ""
 
     async def answer(self, action: Generate, strategy: Strategy | None) -> AsyncIterator[AgentEvent]:
         """Raises ContextOverflow, and what the engine raises."""
@@ -61,6 +61,8 @@ class Answerer:
                     case Generated():
                         self._journal.finish_reason = event.finish_reason
                         text = event.text
+                        if event.stop_string in self._settings.stop:
+                            self.stop_string = event.stop_string
                     case _:
                         yield event
         if loops:
@@ -113,4 +115,4 @@ class Answerer:
             sampling = msgspec.structs.replace(sampling, temperature=self._settings.temperature)
         if self._settings.seed is not None:
             sampling = msgspec.structs.replace(sampling, seed=self._settings.seed)
-        return sampling
+        return self._settings.change.applied(sampling)

@@ -10,12 +10,16 @@ from smidgen.agent import AgentModel
 from smidgen.errors import ContextOverflow
 from smidgen.messages import Message, Prompt
 
+MARKS = 8
+"""Tokens that a tokenizer may add of its own, at most."""
+
 SMALLEST_ANSWER = 16
 """Tokens that an answer gets at least; a prompt leaving fewer is refused."""
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A rendered prompt, its length in tokens, how many older messages were left out, and the room for the answer."""
+    """A rendered prompt, its length in tokens or, where it fits in any case, an upper bound of that, how many older
+    messages were left out, and the room for the answer."""
 
     prompt: Prompt
     tokens: int
@@ -37,6 +41,9 @@ async def fit(model: AgentModel, messages: Sequence[Message], answer: int) -> Fi
     dropped = 0
     while True:
         prompt = model.template.render([*head, *turns[dropped:]])
+        most = _tokens_at_most(prompt)
+        if most + answer <= context:
+            return Fitted(prompt=prompt, tokens=most, dropped=dropped, room=context - most)
         tokens = len(await model.engine.tokenize(prompt))
         if tokens <= budget:
             return Fitted(prompt=prompt, tokens=tokens, dropped=dropped, room=context - tokens)
@@ -56,6 +63,12 @@ async def fit(model: AgentModel, messages: Sequence[Message], answer: int) -> Fi
         over_by=over,
         part=part,
     )
+
+
+def _tokens_at_most(prompt: Prompt) -> int:
+    """A token stands for a byte at least; some more mark the beginning. So short prompts needn't be counted, for which
+    the worker would be waited for."""
+    return sum(len(segment.text.encode()) for segment in prompt) + MARKS
 
 
 def _next_cut(turns: list[Message], dropped: int, last: int, tokens: int, budget: int) -> int:

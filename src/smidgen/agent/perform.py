@@ -24,12 +24,14 @@ from smidgen.agent.plan import (
     Escalate,
     Finish,
     Generate,
+    HandOver,
     Retry,
     Route,
     Verify,
     WriteCall,
     needs_model,
 )
+from smidgen.agent.returned import returned
 from smidgen.agent.state import Attempt, Choice, State, Verdict, after_attempt, after_escalation, after_retry
 from smidgen.agent.writing import Writer, sources
 from smidgen.errors import DeadlineExceeded, InvalidRequest
@@ -51,6 +53,7 @@ from smidgen.events import (
 from smidgen.messages import Message, ToolCall, ToolSpec
 from smidgen.tools import Knowing, Tool
 from smidgen.tools.conversation import conversation
+from smidgen.tools.external import is_external
 from smidgen.tools.permissions.guard import Guard, preview_of
 from smidgen.tools.permissions.provenance import Said
 from smidgen.tools.registry import Registry
@@ -83,14 +86,19 @@ class Performer:
             raise InvalidRequest("There is nothing to answer.", hint="The conversation needs a user message.")
         self._request = request
         self._offered = self._offer()
-        # A conversation that ends in a tool's result wants it put into words.
+        # A conversation that ends in tools' results goes on as if they had been run here: they are put into words.
         by_tools = bool(self._offered) and history[-1].role == "user"
         must_call = by_tools and settings.tool_choice != "auto"
         strategies = tuple[Strategy, ...](
             way for way in settings.strategies if (not must_call if way == "plain" else by_tools and self._allowed(way))
         )
+        attempts = returned(history)
         self.state = State(
             strategies=strategies,
+            attempts=attempts,
+            accepted=tuple(attempt.call for attempt in attempts),
+            complete=bool(attempts),
+            external=frozenset(tool.spec.name for tool in tools if is_external(tool)),
             max_steps=settings.max_steps,
             several="several" not in settings.off,
             asked=rules.asked(request) if "plain" in settings.strategies else 0,
@@ -139,6 +147,8 @@ class Performer:
                 return self._continue(action)
             case CallTool():
                 return self._call_tool(action)
+            case HandOver():
+                return self._hand_over(action)
             case Retry():
                 return self._retry(action)
             case Escalate():
@@ -299,6 +309,12 @@ class Performer:
             return most
         return min(most, max(LEAST_PART, int(self._asking.model.engine.context * SHARE * CHARACTERS_PER_TOKEN)))
 
+    async def _hand_over(self, action: HandOver) -> AsyncIterator[AgentEvent]:
+        for call in action.calls:
+            yield ToolCalled(call=call)
+        self._journal.finish_reason = "tool_calls"
+        yield self._finished("", wanted=action.calls)
+
     async def _retry(self, action: Retry) -> AsyncIterator[AgentEvent]:
         self.state = after_retry(self.state, action.reason)
         return
@@ -348,7 +364,7 @@ class Performer:
             yield TextDelta(text=action.text)
         yield self._finished(action.text or self.state.text or "", refused=action.refused)
 
-    def _finished(self, text: str, *, refused: bool = False) -> Finished:
+    def _finished(self, text: str, *, refused: bool = False, wanted: tuple[ToolCall, ...] = ()) -> Finished:
         self.ended = True
         strategy = self._journal.answering or self.state.strategy or "plain"
         return Finished(
@@ -360,4 +376,6 @@ class Performer:
             timings=self._asking.account.timings,
             warnings=tuple(self._journal.warnings),
             strategy="refusal" if refused else strategy,
+            wanted=wanted,
+            stop_string=self._answerer.stop_string,
         )

@@ -50,6 +50,12 @@ class Continue(Action, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class HandOver(Action, frozen=True, kw_only=True):
+    """These calls are for whoever asked to make. The run ends; it goes on when they come back with the results."""
+
+    calls: tuple[ToolCall, ...]
+
+
 class Retry(Action, frozen=True, kw_only=True):
     """Forget the draft and write it again, with the reason as a hint."""
 
@@ -82,12 +88,12 @@ class Finish(Action, frozen=True, kw_only=True):
     refused: bool = False
 
 
-AnyAction = Route | WriteCall | Verify | Continue | CallTool | Retry | Escalate | Ask | Generate | Finish
+AnyAction = Route | WriteCall | Verify | Continue | CallTool | HandOver | Retry | Escalate | Ask | Generate | Finish
 
 
 def name_of(action: AnyAction) -> str:
     """As `StepStarted` tells it."""
-    names = {"WriteCall": "generate", "CallTool": "call_tool"}
+    names = {"WriteCall": "generate", "CallTool": "call_tool", "HandOver": "hand_over"}
     kind = type(action).__name__
     return names.get(kind, kind.lower())
 
@@ -102,6 +108,8 @@ def detail_of(action: AnyAction) -> str:
             return action.strategy
         case Continue():
             return "" if action.call is None else f"after {action.call.name}"
+        case HandOver():
+            return ", ".join(call.name for call in action.calls)
         case Retry() | Escalate():
             return action.reason
         case Generate():
@@ -140,9 +148,12 @@ def plan(state: State) -> AnyAction:
 def _with_calls(state: State) -> AnyAction:
     """All that is to be called is known: call what wasn't yet, then answer from what came of it."""
     made = {id(call): attempt for call in state.accepted for attempt in state.attempts if attempt.call == call}
-    for call in state.accepted:
-        if id(call) not in made:
+    pending = tuple(call for call in state.accepted if id(call) not in made)
+    for call in pending:
+        if call.name not in state.external:
             return CallTool(call=call)
+    if pending:
+        return HandOver(calls=pending)
     attempts = tuple(made[id(call)] for call in state.accepted)
     good = tuple(attempt for attempt in attempts if attempt.ok)
     if not good:
@@ -181,7 +192,9 @@ def _towards_call(state: State, strategy: Strategy) -> AnyAction:
         return (
             Retry(reason=state.verdict.reason) if _may_retry(state, strategy) else Escalate(reason=state.verdict.reason)
         )
-    return Continue(call=draft) if state.several and strategy == "constrained" else CallTool(call=draft)
+    if state.several and strategy == "constrained":
+        return Continue(call=draft)
+    return HandOver(calls=(draft,)) if draft.name in state.external else CallTool(call=draft)
 
 
 def _may_retry(state: State, strategy: Strategy) -> bool:

@@ -61,7 +61,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     `hint` why the one before was no good. `text` is the answer, None as long as there is none. `tried` holds what was
     given up: (strategy, why). With `several`, one request may need more than one call: `accepted` are those that were
     checked, `complete` says that no other follows. `asked`: how many things the request asks for, as far as that is
-    known; where calls answer fewer, the rest is answered in words."""
+    known; where calls answer fewer, the rest is answered in words. `external`: tools that whoever asked runs
+    themself."""
 
     strategies: tuple[Strategy, ...]
     max_steps: int
@@ -73,6 +74,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     several: bool = False
     asked: int = 0
     accepted: tuple[ToolCall, ...] = ()
+    external: frozenset[str] = frozenset()
     complete: bool = False
     attempts: tuple[Attempt, ...] = ()
     text: str | None = None
@@ -142,6 +144,7 @@ def after_escalation(state: State, reason: str) -> State:
         max_steps=state.max_steps,
         several=state.several,
         asked=state.asked,
+        external=state.external,
         attempts=state.attempts,
         tried=tried,
     )

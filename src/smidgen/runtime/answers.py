@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from smidgen.events import AgentEvent, EngineEvent, Failed, Finished, FinishReason, Generated, Notice, ToolRecord
-from smidgen.messages import Timings, Usage
+from smidgen.messages import Timings, ToolCall, Usage
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,8 +23,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         return self.text
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent answered, and how. The same fields as `smidgen run --json`."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an agent answered, and how. The same fields as `smidgen run --json`. `wanted`: calls of
+    `smidgen.tools.external.ExternalTool`s, which whoever asked runs themself."""
 
     text: str
     model: str
@@ -34,6 +35,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     timings: Timings
     warnings: tuple[str, ...]
     strategy: str
+    wanted: tuple[ToolCall, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -96,4 +98,5 @@ def answer_of(end: Finished, notices: tuple[str, ...] = ()) -> Answer:
         timings=end.timings,
         warnings=before + end.warnings,
         strategy=end.strategy,
+        wanted=end.wanted,
     )

@@ -268,9 +268,11 @@ async def test_earlier_calls_are_told_in_the_dialect(agent_model: Make) -> None:
         *said("what is a cat"),
         Message(role="assistant", tool_calls=(call,)),
         Message(role="tool", content="an animal", name="lookup", call_id="c1"),
+        Message(role="assistant", content="An animal."),
+        Message(role="user", content="Thanks!"),
     ]
-    engine = ScriptedEngine(["A cat is an animal."])
-    end = end_of(await events_of(agent_model(engine), (lookup,), history))
+    engine = ScriptedEngine(["You're welcome."])
+    end = end_of(await events_of(agent_model(engine), (), history))
     assert end.strategy == "plain"
     request = engine.requests[-1]
     assert isinstance(request, GenerateRequest)
