@@ -18,6 +18,7 @@ import msgspec
 
 from smidgen.errors import ConfigError
 from smidgen.supervise.plan import Limits
+from smidgen.tools.mcp import McpServer
 
 NOT_SETTINGS = frozenset({"SMIDGEN_BFCL", "SMIDGEN_CONFIG", "SMIDGEN_DEBUG"})
 """Variables that are read elsewhere and name no key of the configuration."""
@@ -41,9 +42,9 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     host, port: where it listens. ollama: listen on 11434 too. keys: any of them lets a request in; none are needed on
     loopback. hosts: names besides the computer's own under which it may be called; origins: web pages of others that
     may call it, "*" for all. keep_alive_s: a model that no request has used for so long is closed, 0 keeps it until its
-    room is needed. streams: requests answered at once; queue: those that wait besides, each for at most queue_s.
-    body: bytes of a request. request_s: for its headers and body to arrive. drain_s: what SIGTERM gives to requests
-    that are being answered. prompts: log what is asked and answered.
+    room is needed. answer_s: for one answer, 0 for no limit. streams: requests answered at once; queue: those that wait
+    besides, each for at most queue_s. body: bytes of a request. request_s: for its headers and body to arrive. drain_s:
+    what SIGTERM gives to requests that are being answered. prompts: log what is asked and answered.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +54,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     keep_alive_s: float = 300.0
+    answer_s: float = 600.0
     streams: int = 64
     queue: int = 256
     queue_s: float = 60.0
@@ -84,6 +86,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_tokens: new tokens per answer.
     search: where the web is searched; `Search`.
     serve: the server; `Serve`.
+    mcp: servers whose tools can be given, by the name that they have here; `smidgen.tools.mcp.McpServer`.
     supervision: when a worker counts as hung and how often it is replaced; `smidgen.supervise.plan.Limits`.
     """
 
@@ -104,6 +107,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_tokens: int = 512
     search: Search = Search()
     serve: Serve = Serve()
+    mcp: dict[str, McpServer] = {}
     supervision: Limits = Limits()
 
     def home_path(self) -> Path:
@@ -166,11 +170,16 @@ def _sections() -> dict[str, type[msgspec.Struct]]:
     return {"supervision": Limits, "search": Search, "serve": Serve}
 
 
+def _tables() -> dict[str, type[msgspec.Struct]]:
+    """Sections of sections, each with a name that its user chose. No variable reaches them."""
+    return {"mcp": McpServer}
+
+
 def _known_keys() -> dict[tuple[str, ...], msgspec.structs.FieldInfo]:
-    sections = _sections()
+    sections, tables = _sections(), _tables()
     keys: dict[tuple[str, ...], msgspec.structs.FieldInfo] = {}
     for field in msgspec.structs.fields(Config):
-        if field.name not in sections:
+        if field.name not in sections and field.name not in tables:
             keys[(field.name,)] = field
     for section, struct in sections.items():
         for field in msgspec.structs.fields(struct):
@@ -202,9 +211,47 @@ def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
             for key, entry in cast("dict[str, Any]", value).items():
                 place = _place(path, text, key, section=name)
                 _put(values, (name, key), _checked((name, key), entry, place))
+        elif name in _tables():
+            _put(values, (name,), _read_table(path, text, name, value))
         else:
             _put(values, (name,), _checked((name,), value, _place(path, text, name)))
     return values
+
+
+def _read_table(path: Path, text: str, name: str, value: object) -> dict[str, msgspec.Struct]:
+    """A section of sections. Raises ConfigError with the place of what can't be used."""
+    struct = _tables()[name]
+    fields = {field.name: field for field in msgspec.structs.fields(struct)}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{_place(path, text, name)}: {name} is no setting.", hint=f"Write [{name}.NAME].")
+    found: dict[str, msgspec.Struct] = {}
+    for own, entries in cast("dict[str, Any]", value).items():
+        section = f"{name}.{own}"
+        place = _place(path, text, section)
+        if not isinstance(entries, dict):
+            place = _place(path, text, own, section=name)
+            raise ConfigError(f"{place}: {section} is no setting.", hint=f"Write [{name}.NAME] above it.")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", own):
+            raise ConfigError(f"{place}: {own!r} can't be a name.", hint="Use letters, digits, - and _.")
+        given: dict[str, Any] = {}
+        for key, entry in cast("dict[str, Any]", entries).items():
+            at = _place(path, text, key, section=section)
+            if key not in fields:
+                raise ConfigError(
+                    f"{at}: there is no setting {section}.{key!r}.",
+                    hint=_near_hint(key, fields),
+                    near=difflib.get_close_matches(key, fields),
+                )
+            try:
+                given[key] = msgspec.convert(entry, fields[key].type)
+            except msgspec.ValidationError as error:
+                shown = key if key in ("env", "headers") else f"{key} = {entry!r}"  # which may hold secrets
+                raise ConfigError(f"{at}: {section}.{shown} can't be used: {error}.") from error
+        try:
+            found[own] = struct(**given)
+        except ValueError as error:
+            raise ConfigError(f"{place}: [{section}] can't be used: {error}.") from error
+    return found
 
 
 def _place(path: Path, text: str, key: str, section: str = "") -> str:
@@ -213,7 +260,7 @@ def _place(path: Path, text: str, key: str, section: str = "") -> str:
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
             current = header[1]
-            if current == key and not section:
+            if current == (f"{section}.{key}" if section else key):
                 return f"{path}:{number}"
         elif current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return f"{path}:{number}"
@@ -242,7 +289,8 @@ def _checked(key: tuple[str, ...], value: object, origin: str) -> object:
     known = _known_keys()
     if key not in known:
         if len(key) == 1 and isinstance(value, dict):
-            raise ConfigError(f"{origin}: there is no section [{key[0]}].", hint=_near_hint(key[0], _sections()))
+            hint = _near_hint(key[0], [*_sections(), *_tables()])
+            raise ConfigError(f"{origin}: there is no section [{key[0]}].", hint=hint)
         siblings = [k[-1] for k in known if k[:-1] == key[:-1]]
         raise ConfigError(
             f"{origin}: there is no setting {'.'.join(key)!r}.",

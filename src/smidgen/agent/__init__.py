@@ -109,8 +109,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One run's settings.
 
     system: text of the system message; "" leaves it to the model's template.
-    max_tokens: tokens of the answer at most. sampling: replaces the profile's for the answer; `temperature`, `seed` and
-    `change` override single fields of it. stop, constraint and logprobs are for the answer only.
+    max_tokens: tokens of the answer at most, 0 for as many as fit. sampling: replaces the profile's for the answer;
+    `temperature`, `seed` and `change` override single fields of it. stop, constraint and logprobs are for the answer
+    only.
     timeout_s: seconds for the whole run, tools included. max_steps: tool calls at most.
     tool_choice: "auto" lets the agent decide, "none" forbids tools, "required" asks for one, else a tool's name.
     strategies: which ways may be tried, in this order; "plain" answers without tools.

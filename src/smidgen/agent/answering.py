@@ -33,7 +33,7 @@ class Answerer:
         if action.attempts:
             messages = prompts.answer_messages(self._history, action.attempts)
         messages = prompts.spelled(messages, self._asking.dialect)
-        fitted = await self._asking.deadline.wait(lambda: fit(self._asking.model, messages, self._settings.max_tokens))
+        fitted = await self._asking.deadline.wait(lambda: fit(self._asking.model, messages, self._wanted()))
         for notice in self._journal.dropped(fitted):
             yield notice
         async with aclosing(cast(Any, self._said(fitted))) as events:
@@ -90,20 +90,23 @@ class Answerer:
             self.text += addition
         return events
 
+    def _wanted(self) -> int:
+        """Tokens to keep free for the answer."""
+        return self._settings.max_tokens or self._asking.model.engine.context // 4
+
     def _asked(self) -> str:
         return next((turn.content for turn in reversed(self._history) if turn.role == "user"), "")
 
     def _request(self, fitted: Fitted) -> GenerateRequest:
         settings = self._settings
-        if fitted.room < settings.max_tokens:
-            self._journal.warn(
-                f"The answer may have {fitted.room} tokens instead of {settings.max_tokens}; the context is full."
-            )
+        wanted = settings.max_tokens or fitted.room
+        if fitted.room < wanted:
+            self._journal.warn(f"The answer may have {fitted.room} tokens instead of {wanted}; the context is full.")
         return GenerateRequest(
             prompt=fitted.prompt,
             sampling=self._sampling(),
             constraint=settings.constraint,
-            max_tokens=min(settings.max_tokens, fitted.room),
+            max_tokens=min(wanted, fitted.room),
             stop=(*self._asking.model.profile.stop, *settings.stop),
             timeout_s=self._asking.deadline.remaining(),
             logprobs=settings.logprobs,

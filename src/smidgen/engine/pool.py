@@ -1,9 +1,11 @@
-"""Several models at once under one memory budget. A pure function decides what to evict; the rest waits for room."""
+"""Several models at once under one memory budget. A pure function decides what to evict; the rest waits for room, and
+closes what was idle for as long as it may be."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
@@ -11,7 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from smidgen.engine import Engine
-from smidgen.errors import EngineUnavailable, OutOfMemory
+from smidgen.errors import EngineUnavailable, InvalidRequest, OutOfMemory
 
 log = logging.getLogger("smidgen.engine.pool")
 
@@ -24,6 +26,24 @@ class Holding(msgspec.Struct, frozen=True):
     bytes: int
     users: int
     used: float
+
+
+class Held(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
+    """A key in memory, or on its way in or out.
+
+    users: leases out now. idle_s: seconds since the last use, 0 while it is used or opened. closes_in_s: seconds until
+    it is closed if nobody uses it any more from now on, 0 while it is closed, None if it stays until its room is
+    needed. engine: None while it is opened.
+    """
+
+    key: K
+    bytes: int
+    users: int
+    opening: bool
+    closing: bool
+    idle_s: float
+    closes_in_s: float | None
+    engine: Engine | None
 
 
 def evictions(holdings: Mapping[K, Holding], wanted: int, budget: int) -> tuple[K, ...] | None:
@@ -54,13 +74,28 @@ class _Slot:
         self.opening = opening
         self.users = 0
         self.used = 0.0
+        self.unwanted = False
+        self.expiry: asyncio.TimerHandle | None = None
         self.closing: asyncio.Task[None] | None = None
+
+    @property
+    def engine(self) -> Engine | None:
+        """None before it is open, and if it couldn't be opened."""
+        if not self.opening.done() or self.opening.cancelled() or self.opening.exception() is not None:
+            return None
+        return self.opening.result()
+
+    @property
+    def is_open(self) -> bool:
+        """Can it be leased without waiting?"""
+        return self.engine is not None and self.closing is None
 
 
 class EnginePool(Generic[K]):
     """`open_engine(key)` gives an open engine; `estimate(key)` the bytes it will take; together never over the budget.
 
-    An engine stays open after its last lease until its room is needed. `timeout_s`: how long a lease waits for room.
+    An engine stays open after its last lease until its room is needed, or as `keep` says. `timeout_s`: how long a lease
+    waits for room. All methods are for the event loop that the engines live on.
     """
 
     def __init__(
@@ -76,6 +111,7 @@ class EnginePool(Generic[K]):
         self._budget = budget_bytes
         self._timeout_s = timeout_s
         self._slots: dict[K, _Slot] = {}
+        self._kept_s: dict[K, float] = {}
         self._changed = asyncio.Event()
         self._closed = False
 
@@ -87,7 +123,7 @@ class EnginePool(Generic[K]):
     def is_open(self, key: K) -> bool:
         """Can it be leased without waiting?"""
         slot = self._slots.get(key)
-        return slot is not None and slot.closing is None and slot.opening.done() and not self._failed(slot)
+        return slot is not None and slot.is_open
 
     @property
     def used_bytes(self) -> int:
@@ -96,6 +132,37 @@ class EnginePool(Generic[K]):
     @property
     def budget_bytes(self) -> int:
         return self._budget
+
+    def held(self) -> tuple[Held[K], ...]:
+        """What takes memory now, least recently used first."""
+        return tuple(self._told(key, self._slots[key]) for key in self.open_keys)
+
+    def keep(self, key: K, seconds: float | None) -> None:
+        """From its last lease on, close the engine of a key after so many idle seconds: 0 as soon as nobody uses it,
+        None when its room is needed. Also for a key that isn't open yet. Raises InvalidRequest."""
+        check_kept_s(seconds)
+        if seconds is None:
+            self._kept_s.pop(key, None)
+        else:
+            self._kept_s[key] = seconds
+        if (slot := self._slots.get(key)) is not None:
+            self._time(key, slot)
+
+    def kept_s(self, key: K) -> float | None:
+        """The idle seconds that `keep` was given for a key."""
+        return self._kept_s.get(key)
+
+    async def unload(self, key: K) -> bool:
+        """Close the engine of a key as soon as nobody uses it, and wait for that. Whoever gives up waiting doesn't
+        revoke it. False if there is none."""
+        slot = self._slots.get(key)
+        if slot is None:
+            return False
+        slot.unwanted = True
+        self._time(key, slot)
+        while self._slots.get(key) is slot:
+            await self._changed.wait()
+        return True
 
     @asynccontextmanager
     async def lease(self, key: K) -> AsyncGenerator[Engine]:
@@ -112,6 +179,7 @@ class EnginePool(Generic[K]):
         finally:
             slot.users -= 1
             slot.used = asyncio.get_running_loop().time()
+            self._time(key, slot)
             self._announce()
 
     async def aclose(self) -> None:
@@ -142,7 +210,7 @@ class EnginePool(Generic[K]):
             going = None if slot is not None else evictions(self._holdings(), size, self._budget)
             if going == ():
                 slot = self._slots[key] = _Slot(size, loop.create_task(self._opened(key)))
-                slot.opening.add_done_callback(lambda _, key=key, slot=slot: self._forget_failed(key, slot))
+                slot.opening.add_done_callback(lambda _, key=key, slot=slot: self._end_opening(key, slot))
                 break
             if going:
                 await self._close(going)
@@ -150,20 +218,56 @@ class EnginePool(Generic[K]):
             await self._wait_for_room(key, size, deadline)
         slot.users += 1
         slot.used = loop.time()
+        self._time(key, slot)
         return slot
 
     async def _opened(self, key: K) -> Engine:
         return await self._open_engine(key)
 
-    def _forget_failed(self, key: K, slot: _Slot) -> None:
-        """The next lease of a key that couldn't be opened tries again."""
-        if self._failed(slot) and self._slots.get(key) is slot:
+    def _end_opening(self, key: K, slot: _Slot) -> None:
+        """The next lease of a key that couldn't be opened tries again. The idle time of one that nobody waited for
+        begins now."""
+        if self._slots.get(key) is not slot or slot.closing is not None:
+            return
+        if slot.is_open:
+            slot.used = slot.opening.get_loop().time()
+            self._time(key, slot)
+        else:
             del self._slots[key]
             self._announce()
 
-    @staticmethod
-    def _failed(slot: _Slot) -> bool:
-        return slot.opening.cancelled() or slot.opening.exception() is not None
+    def _idle_limit(self, key: K, slot: _Slot) -> float | None:
+        return 0.0 if slot.unwanted else self._kept_s.get(key)
+
+    def _time(self, key: K, slot: _Slot) -> None:
+        """Sets the slot's expiry anew, for whoever changed what it depends on."""
+        if slot.expiry is not None:
+            slot.expiry.cancel()
+            slot.expiry = None
+        seconds = self._idle_limit(key, slot)
+        if seconds is None or slot.users or not slot.is_open or self._slots.get(key) is not slot:
+            return
+        slot.expiry = slot.opening.get_loop().call_at(slot.used + seconds, self._expire, key, slot)
+
+    def _expire(self, key: K, slot: _Slot) -> None:
+        slot.expiry = None
+        self._begin_closing(key, slot)
+
+    def _told(self, key: K, slot: _Slot) -> Held[K]:
+        now = slot.opening.get_loop().time()
+        opening = not slot.opening.done()
+        idle_s = 0.0 if slot.users or opening else max(0.0, now - slot.used)
+        limit = 0.0 if slot.closing is not None else self._idle_limit(key, slot)
+        return Held(
+            key=key,
+            bytes=slot.size,
+            users=slot.users,
+            opening=opening,
+            closing=slot.closing is not None,
+            idle_s=idle_s,
+            closes_in_s=None if limit is None else max(0.0, limit - idle_s),
+            engine=slot.engine,
+        )
 
     def _holdings(self) -> dict[K, Holding]:
         return {
@@ -190,11 +294,16 @@ class EnginePool(Generic[K]):
         """Whoever gives up waiting for it ends neither the closing of an engine nor the load of another."""
         closing: list[asyncio.Task[None]] = []
         for key in keys:
-            slot = self._slots[key]
-            slot.closing = slot.closing or asyncio.get_running_loop().create_task(self._closed_slot(key, slot))
-            closing.append(slot.closing)
+            closing.append(self._begin_closing(key, self._slots[key]))
         if closing:
             await asyncio.wait(closing)
+
+    def _begin_closing(self, key: K, slot: _Slot) -> asyncio.Task[None]:
+        """From now on the slot isn't leased; what waits for its key or its room waits for the end of it."""
+        if slot.closing is None:
+            slot.closing = slot.opening.get_loop().create_task(self._closed_slot(key, slot))
+            self._time(key, slot)
+        return slot.closing
 
     async def _closed_slot(self, key: K, slot: _Slot) -> None:
         try:
@@ -212,6 +321,14 @@ class EnginePool(Generic[K]):
     def _announce(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def check_kept_s(seconds: float | None) -> None:
+    """Raises InvalidRequest for idle seconds that can't be waited for."""
+    if seconds is not None and not (seconds >= 0 and math.isfinite(seconds)):
+        raise InvalidRequest(
+            f"A model can't be kept for {seconds:g} seconds.", hint="Give 0 or more, or None for no limit."
+        )
 
 
 def _mib(size: int) -> str:

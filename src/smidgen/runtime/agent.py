@@ -11,21 +11,24 @@ from typing import Any, TypedDict, Unpack, cast
 
 import msgspec
 
-from smidgen.agent import AgentModel, AgentSettings, Strategy
+from smidgen.agent import AgentSettings, Strategy
 from smidgen.errors import InvalidRequest
-from smidgen.events import AgentEvent, Finished, Notice
-from smidgen.messages import Constraint, Message, Sampling, ToolCall
+from smidgen.events import AgentEvent, Finished
+from smidgen.messages import Constraint, Message, Sampling, SamplingChange, ToolCall
 from smidgen.runtime.answers import Answer, Collector
+from smidgen.runtime.leased import Leased
 from smidgen.runtime.runtime import MessageLike, Runtime, conversation
 from smidgen.tools import Preparing, Tool
 from smidgen.tools.conversation import new_conversation
+from smidgen.tools.external import is_external
+from smidgen.tools.mcp.toolset import expanded
 from smidgen.tools.permissions import Ask
 from smidgen.tools.permissions.guard import Guard
 from smidgen.tools.results import Results
 
 ToolLike = Tool | Callable[..., Any] | str
 """A tool, a plain function, or the name of a built-in tool or of a group of them: "dates", "files", "data", "programs",
-"web", "all"."""
+"web", "all". "mcp:NAME" stands for the tools of a server in the configuration, "mcp:NAME.TOOL" for one of them."""
 
 ApproveLike = bool | Callable[[ToolCall, str], bool | Awaitable[bool]]
 """True says yes to whatever would be asked about, but not to what only a text from a tool asks for. A function, sync or
@@ -40,6 +43,7 @@ class AgentOptions(TypedDict, total=False):
     sampling: Sampling | None
     temperature: float | None
     seed: int | None
+    change: SamplingChange
     stop: tuple[str, ...]
     constraint: Constraint | None
     logprobs: int
@@ -49,6 +53,7 @@ class AgentOptions(TypedDict, total=False):
     tool_choice: str
     strategies: tuple[Strategy, ...]
     result_chars: int
+    off: frozenset[str]
 
 
 class Agent:
@@ -80,7 +85,8 @@ class Agent:
         self._system = system
         self._settings(AgentOptions())
         self._tools = as_tools(tools, self.runtime)
-        self._guard = self._guarded(approve, dry_run) if self._tools else None
+        own = [tool for tool in self._tools if not is_external(tool)]
+        self._guard = self._guarded(approve, dry_run) if own else None
 
     def _guarded(self, approve: ApproveLike | None, dry_run: bool) -> Guard:
         toolbox = self.runtime.toolbox
@@ -167,10 +173,13 @@ class Agent:
         if not history or history[-1].role not in ("user", "tool"):
             raise InvalidRequest("There is nothing to answer.", hint="The last message must be the user's.")
         async with AsyncExitStack() as stack:
-            model = _Leased(self.runtime, self._model, stack)
+            model = Leased(self.runtime, self._model, stack)
             nearest = self.runtime.embedder_name() if self._tools else ""
-            embedder = _Leased(self.runtime, nearest, stack) if nearest else None
-            tools = (*[await prepared(tool) for tool in self._tools], *results.tools())
+            embedder = Leased(self.runtime, nearest, stack) if nearest else None
+            found, notices = await expanded(self._tools)
+            for notice in notices:
+                yield notice
+            tools = (*[await prepared(tool) for tool in found], *results.tools())
             events = run(model, tools, history, settings, self._guard, embedder, results)
             async with aclosing(cast("AsyncGenerator[AgentEvent, None]", events)) as source:
                 async for event in source:
@@ -188,22 +197,6 @@ class Agent:
             return msgspec.convert({**given, "system": self._system}, AgentSettings)
         except msgspec.ValidationError as error:
             raise InvalidRequest(f"An option of the agent can't be used: {error}.") from error
-
-
-class _Leased:
-    """An agent's model, a `Supply`: leased when the run first needs it, held until the stack is closed.
-
-    Raises UnknownModel for a name that isn't there, even if no model will be needed."""
-
-    def __init__(self, runtime: Runtime, spec: str | None, stack: AsyncExitStack) -> None:
-        self.name = runtime.name_of(spec)
-        self._runtime = runtime
-        self._spec = spec
-        self._stack = stack
-
-    async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
-        lease = await self._stack.enter_async_context(self._runtime.lease(self._spec))
-        return lease.model, lease.notices
 
 
 class Chat:

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -15,56 +15,26 @@ from smidgen.agent import AgentModel
 from smidgen.config import Config
 from smidgen.errors import Cancelled, ChecksumMismatch, EngineError, ModelNotPulled, OutOfMemory, SmidgenError
 from smidgen.events import Notice
+from smidgen.runtime.held import HeldModel, coming, held_model
+from smidgen.runtime.planning import Known, Plan, address_space, memory_budget, reduced, usable_gpu
 from smidgen.runtime.preparation import Preparation
 from smidgen.runtime.runtime import Lease
-from smidgen.wire import LoadOptions
 
 if TYPE_CHECKING:
     from smidgen.engine import Engine
     from smidgen.engine.local import LocalEngine
     from smidgen.engine.pool import EnginePool
-    from smidgen.models.detect import ModelFacts
-    from smidgen.models.hardware import Hardware
     from smidgen.models.library import Library, ModelFile, OnProgress
-    from smidgen.models.profiles import Profile
     from smidgen.models.relayout import Relayout
-    from smidgen.models.template import ChatTemplate
     from smidgen.runtime.layout import Copy
     from smidgen.supervise.child import Child
 
 log = logging.getLogger("smidgen.runtime")
 
 
-SPARE_ADDRESSES = 8 << 30
-ADDRESSES_PER_CORE = 256 << 20
-"""A thread's stack (8 MiB), its malloc arenas (128 MiB while one is made) and numpy's buffer for it."""
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and how it will be opened here. `bytes`: what that takes in memory. `notices`: what of that the user must
-    be told. `plain`: how to open the file itself, if it is a copy in another layout that will be opened."""
-
-    name: str
-    options: LoadOptions
-    bytes: int
-    notices: tuple[Notice, ...] = ()
-    plain: Plan | None = None
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What is worked out once per model: its header's facts, its profile and template."""
-
-    file: ModelFile
-    facts: ModelFacts
-    profile: Profile
-    template: ChatTemplate
-
-
 class Loader:
-    """The models of a runtime: each is opened at its first lease and kept until its room is needed, then opened again.
+    """The models of a runtime: each is opened at its first lease and kept until its room is needed or as `keep` says,
+    then opened again.
 
     Whoever waits for a lease may be cancelled: the model goes on being fetched and opened, for all others who wait and
     for the next. `aclose` ends that too; what was fetched so far is kept."""
@@ -75,6 +45,8 @@ class Loader:
         self._known: dict[str, tuple[Known, Plan]] = {}
         self._pool: EnginePool[Plan] | None = None
         self._preparations: dict[str, Preparation] = {}
+        self._kept_s: dict[str, float | None] = {}
+        self._opening: dict[Plan, LocalEngine] = {}
         self._closed = threading.Event()
         self._budget_bytes = 0
         self._measuring = threading.Lock()
@@ -93,6 +65,7 @@ class Loader:
                 profile=known.profile,
                 template=known.template,
                 info=cast("LocalEngine", engine).info,
+                fim=known.facts.fim,
             )
             yield Lease(model=model, notices=(*plan.notices, *template_notices))
 
@@ -122,6 +95,44 @@ class Loader:
         except (ModelNotPulled, ChecksumMismatch):
             return spec if wanted is None else wanted.name
 
+    def installed(self) -> tuple[ModelFile, ...]:
+        """The pulled models, by name. Reads the disk."""
+        return self._library.list()
+
+    def resolve(self, spec: str) -> ModelFile:
+        """The file of a model on this computer, without any network. Reads the disk; the whole file, if it is the
+        user's own and was never read before. Raises ModelNotPulled, ChecksumMismatch, UnknownModel, InvalidRequest."""
+        return self._library.resolve(spec)
+
+    def held(self) -> tuple[HeldModel, ...]:
+        """The models in memory, least recently used first, then those that are got ready. On the home loop."""
+        slots = () if self._pool is None else self._pool.held()
+        models = [held_model(slot, self._opening.get(slot.key)) for slot in slots]
+        for spec in self._preparations:
+            model = self._prepared_one(spec)
+            if all(model.name != other.name or model.path not in ("", other.path) for other in models):
+                models.append(model)
+        return tuple(models)
+
+    def keep(self, spec: str, seconds: float | None) -> None:
+        """Close a model after so many seconds without a lease: 0 as soon as nobody uses it, None when its room is
+        needed. Also for one that isn't loaded. `spec` may be the name of a loaded one. On the home loop. Raises
+        UnknownModel, InvalidRequest."""
+        from smidgen.engine.pool import check_kept_s
+
+        check_kept_s(seconds)
+        plans = self._plans(spec)
+        for plan in plans:
+            self._its_pool().keep(plan, seconds)
+        if not plans:
+            self._kept_s[spec] = seconds
+
+    async def unload(self, spec: str) -> bool:
+        """Close a model as soon as nobody uses it, and wait for that. False if it isn't in memory. `spec` may be the
+        name of a loaded one. Raises UnknownModel, InvalidRequest."""
+        plans = self._plans(spec)
+        return any(await asyncio.gather(*(self._its_pool().unload(plan) for plan in plans)))
+
     async def aclose(self) -> None:
         self._closed.set()
         await asyncio.gather(*(preparation.aclose() for preparation in tuple(self._preparations.values())))
@@ -139,6 +150,33 @@ class Loader:
         async with self._preparations[spec].wait():
             return await self._lease(spec, stack)
 
+    def _plans(self, spec: str) -> set[Plan]:
+        """How the file that is meant was opened or will be, under whatever spec. Raises UnknownModel."""
+        if spec in self._known:
+            file = self._known[spec][0].file
+            return {plan for known, plan in self._known.values() if known.file == file}
+        named = {plan for known, plan in self._known.values() if known.file.name == spec}
+        if named:
+            return named
+        name = self.name_of(spec)
+        return {plan for known, plan in self._known.values() if known.file.name == name}
+
+    def _apply_keep(self, spec: str, name: str, plan: Plan) -> None:
+        """What `keep` was told before it was known which file that is."""
+        for told in (name, spec):
+            if told in self._kept_s:
+                self._its_pool().keep(plan, self._kept_s.pop(told))
+
+    def _prepared_one(self, spec: str) -> HeldModel:
+        if spec in self._known:
+            plan = self._known[spec][1]
+            return coming(plan, self._its_pool().kept_s(plan))
+        try:
+            name = self.name_of(spec)
+        except SmidgenError:  # its lease will tell
+            name = spec
+        return HeldModel(name=name, loading=True, fraction=0.0, closes_in_s=self._kept_s.get(spec))
+
     def _is_open(self, spec: str) -> bool:
         return spec in self._known and self._its_pool().is_open(self._known[spec][1])
 
@@ -147,7 +185,9 @@ class Loader:
         async with AsyncExitStack() as stack:
             if spec not in self._known:
                 await stack.enter_async_context(self._spare_worker())
-                self._known[spec] = await asyncio.to_thread(self._prepare, spec)
+                known, plan = await asyncio.to_thread(self._prepare, spec)
+                self._known[spec] = known, plan
+                self._apply_keep(spec, known.file.name, plan)
             await self._lease(spec, stack)
             yield
 
@@ -162,6 +202,7 @@ class Loader:
                 if smaller is None:
                     raise
                 log.warning("%s: %s", plan, smaller.notices[-1].message)
+                pool.keep(smaller, pool.kept_s(plan))
                 plan = smaller
             else:
                 self._known[spec] = known, plan
@@ -238,11 +279,14 @@ class Loader:
             spare=self._spares[0] if self._spares else None,
         )
         del self._spares[:1]  # it is the engine's now
+        self._opening[plan] = engine
         try:
             await engine.open()
         except BaseException:
             await engine.aclose()
             raise
+        finally:
+            del self._opening[plan]
         return engine
 
 
@@ -292,17 +336,23 @@ def prepared(
         told = f"{file.name} is a base model: it continues text, and was not taught to answer or to use tools."
         notices = (*notices, Notice(code="base_model", message=told))
 
-    def planned(path: str, file_bytes: int, fit: Fit) -> Plan:
+    def planned(path: str, opened_bytes: int, fit: Fit) -> Plan:
         options = fit.options(
             path,
             sha256=file.sha256,
             embeddings=facts.is_embedding,
             vocab_cache=str(config.home_path() / "vocabularies"),
-            memory_limit=address_space(file_bytes, fit.estimate.total, hardware),
+            memory_limit=address_space(opened_bytes, fit.estimate.total, hardware),
         )
         if config.threads:
             options = msgspec.structs.replace(options, threads=config.threads)
-        return Plan(name=file.name, options=options, bytes=fit.estimate.total, notices=(*notices, *fit.notices))
+        return Plan(
+            name=file.name,
+            options=options,
+            file_bytes=file.bytes,
+            bytes=fit.estimate.total,
+            notices=(*notices, *fit.notices),
+        )
 
     plan = planned(file.path, file.bytes, fit)
     known = Known(file=file, facts=facts, profile=profile, template=template)
@@ -314,39 +364,6 @@ def prepared(
     if copy.path:
         plan = msgspec.structs.replace(planned(copy.path, relayout.bytes, roomy), plain=plan)
     return known, msgspec.structs.replace(plan, notices=(*plan.notices, *copy.notices))
-
-
-def usable_gpu(config: Config, hardware: Hardware) -> tuple[Literal["auto", "off"], tuple[Notice, ...]]:
-    """Whether to plan for a GPU: one is there, and the native library was built for it. If only the first, that is
-    told."""
-    if config.gpu == "off" or not hardware.gpus:
-        return "off", ()
-    from smidgen.runtime.installed import native_library
-
-    told = native_library()
-    if told.gpu_offload:
-        return "auto", ()
-    why = told.problem or "the native library was built without GPU support"
-    message = f"{hardware.gpus[0].name} is not used: {why}. The CPU does the work; `smidgen doctor` says more."
-    return "off", (Notice(code="gpu_unused", message=message),)
-
-
-def memory_budget(config: Config, available: int) -> int:
-    """Bytes for all models together: what was configured, else a share of what is available."""
-    from smidgen.models.fit import HEADROOM
-
-    return config.memory or int(available * HEADROOM)
-
-
-def address_space(file_bytes: int, estimated: int, hardware: Hardware) -> int:
-    """Bytes of address space for a worker, 0 for no limit: far more than it needs, so that only one that runs away
-    meets it rather than taking the whole machine.
-
-    The file is mapped beside what is estimated; threads reserve stacks and heaps that they hardly touch. Only on Linux,
-    and where there is no GPU: its drivers reserve huge ranges."""
-    if hardware.system != "Linux" or hardware.gpus:
-        return 0
-    return file_bytes + 2 * estimated + SPARE_ADDRESSES + hardware.logical_cores * ADDRESSES_PER_CORE
 
 
 def lay_out(file: ModelFile, config: Config, library: Library, progress: OnProgress) -> tuple[Notice, ...]:
@@ -410,33 +427,3 @@ def library_of(config: Config) -> Library:
 def default_spec(config: Config, library: Library | None = None) -> str:
     """What is used where no model is named: the configuration's, else the store's, else the catalogue's."""
     return config.model or (library or library_of(config)).default()
-
-
-def reduced(plan: Plan, error: SmidgenError) -> Plan | None:
-    """The next smaller way to open a model that could not be opened: the file itself instead of a copy, or without the
-    GPU, whatever the trouble with it was; then, if memory was short, with half the context. None when there is none
-    left, or waiting would help more."""
-    from smidgen.models.fit import SMALLEST_CONTEXT
-
-    options = plan.options
-    if error.retryable and isinstance(error, OutOfMemory):
-        return None
-    if plan.plain is not None:
-        why = f"The copy with weights for this processor could not be opened ({error.message}), so the file itself is."
-        told = f"{why} `smidgen models verify {plan.name}` removes a damaged copy."
-        notices = (*plan.notices, Notice(code="copy_given_up", message=told))
-        return msgspec.structs.replace(plan.plain, notices=notices)
-    if options.gpu_layers:
-        smaller = msgspec.structs.replace(options, gpu_layers=0)
-        notice = Notice(
-            code="gpu_given_up", message=f"The GPU could not be used; the CPU does the work: {error.message}"
-        )
-    elif isinstance(error, OutOfMemory) and options.context // 2 >= SMALLEST_CONTEXT:
-        smaller = msgspec.structs.replace(options, context=options.context // 2)
-        notice = Notice(
-            code="context_reduced",
-            message=f"Memory is short: the context is {smaller.context:,} tokens, not {options.context:,}.",
-        )
-    else:
-        return None
-    return msgspec.structs.replace(plan, options=smaller, notices=(*plan.notices, notice))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypedDict, TypeVar, Unpack, cast
 
 import msgspec
 
@@ -33,7 +33,11 @@ from smidgen.runtime.answers import Collector, Generation
 from smidgen.runtime.bridge import Bridge
 
 if TYPE_CHECKING:
+    from smidgen.models.library import ModelFile
+    from smidgen.runtime.held import HeldModel
     from smidgen.runtime.toolbox import Toolbox
+
+T = TypeVar("T")
 
 MessageLike = Message | Mapping[str, Any]
 PromptLike = str | Sequence[MessageLike]
@@ -60,6 +64,28 @@ class ModelSource(Protocol):
 
     def name_of(self, spec: str) -> str:
         """What the lease's model will be called, without fetching or loading it. Raises UnknownModel."""
+        ...
+
+    def held(self) -> tuple[HeldModel, ...]:
+        """The models in memory and those on their way there."""
+        ...
+
+    def keep(self, spec: str, seconds: float | None) -> None:
+        """Close a model after so many seconds without a lease, also one that isn't loaded yet: 0 as soon as nobody uses
+        it, None when its room is needed. Raises UnknownModel, InvalidRequest."""
+        ...
+
+    async def unload(self, spec: str) -> bool:
+        """Close a model as soon as nobody uses it, and wait for that. False if it isn't in memory. Raises
+        UnknownModel."""
+        ...
+
+    def installed(self) -> tuple[ModelFile, ...]:
+        """The models on this computer that were pulled, by name."""
+        ...
+
+    def resolve(self, spec: str) -> ModelFile:
+        """The file of a model on this computer, without any network. Raises ModelNotPulled, UnknownModel."""
         ...
 
     async def aclose(self) -> None: ...
@@ -245,6 +271,44 @@ class Runtime:
     async def _load(self, spec: str | None) -> str:
         async with self._source().lease(spec or self.model_name) as lease:
             return lease.model.name
+
+    def held(self) -> tuple[HeldModel, ...]:
+        """The models in memory and those on their way there: their size, users, progress and when they will be closed.
+        From any thread or loop, as `keep`."""
+        return self._at_home(lambda: self._source().held())
+
+    def keep(self, spec: str | None, seconds: float | None) -> None:
+        """Close a model after so many seconds in which nothing used it: 0 as soon as nobody uses it, None (as long as
+        nothing else is said) when its room is needed. Counted anew after each use; remembered for one that isn't loaded
+        yet, and when it is loaded again. Raises UnknownModel, and InvalidRequest for seconds below 0."""
+        self._at_home(lambda: self._source().keep(spec or self.model_name, seconds))
+
+    def unload(self, spec: str | None = None) -> bool:
+        """Close a model as soon as nobody uses it, and wait for that: inside a lease of it, for ever. The next request
+        loads it again. False if it wasn't in memory. Raises UnknownModel."""
+        return self._bridge.call(lambda: self._source().unload(spec or self.model_name))
+
+    async def aunload(self, spec: str | None = None) -> bool:
+        return await self._bridge.await_(lambda: self._source().unload(spec or self.model_name))
+
+    def installed(self) -> tuple[ModelFile, ...]:
+        """The models on this computer that were pulled, by name. Reads the disk."""
+        return self._source().installed()
+
+    def resolve(self, spec: str | None = None) -> ModelFile:
+        """The file of a model on this computer, without any network. Reads the disk, and once the whole of a file that
+        is used in place. Raises ModelNotPulled, ChecksumMismatch, UnknownModel."""
+        return self._source().resolve(spec or self.model_name)
+
+    def _at_home(self, work: Callable[[], T]) -> T:
+        """For what is done at once; also inside another loop, which it hardly holds up."""
+        if self._bridge.is_home or not self._bridge.started:
+            return work()
+
+        async def run() -> T:
+            return work()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._bridge.home()).result()
 
     # --- text -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 scripted   ScriptedEngine: an Engine that answers from a script and records what it was asked
 chaos      ChaosEngine: wraps an Engine and makes some requests fail
+models     ScriptedModels: such engines as the models of a runtime
 backend    FakeBackend: a byte-level "model" with deterministic logits, for the worker
 worker     `python -m smidgen.testing.worker`: the real worker over FakeBackend, with faults on request
 tiny_bert  the files of a BERT sentence embedder without training
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from smidgen.testing.backend import FakeBackend
     from smidgen.testing.chaos import ChaosEngine
+    from smidgen.testing.models import ScriptedModels
     from smidgen.testing.scripted import ScriptedEngine
 
-_HOMES = {"ChaosEngine": "chaos", "FakeBackend": "backend", "ScriptedEngine": "scripted"}
+_HOMES = {"ChaosEngine": "chaos", "FakeBackend": "backend", "ScriptedEngine": "scripted", "ScriptedModels": "models"}
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +30,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-__all__ = ["ChaosEngine", "FakeBackend", "ScriptedEngine"]
+__all__ = ["ChaosEngine", "FakeBackend", "ScriptedEngine", "ScriptedModels"]

@@ -1,4 +1,4 @@
-"""Tools that whoever asks runs themself, a client over HTTP say. A model is told of them; a call of one ends the run."""
+"""Tools that whoever asks runs themself, a client over HTTP. A model is told of them; a call of one ends the run."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.engine.pool import EnginePool, Holding, evictions
-from smidgen.errors import EngineUnavailable, ModelLoadFailed, OutOfMemory
+from smidgen.engine.pool import EnginePool, Held, Holding, evictions
+from smidgen.errors import EngineUnavailable, InvalidRequest, ModelLoadFailed, OutOfMemory
 from smidgen.testing import ScriptedEngine
 
 SIZES = {"small": 10, "medium": 40, "large": 80, "huge": 1000}
@@ -241,6 +241,205 @@ async def test_whether_a_lease_would_have_to_wait():
     assert not garage.pool.is_open("small")
     await closing
     assert not garage.pool.is_open("small")
+
+
+async def until(done: Callable[[], bool], pause: float = 0.001) -> None:
+    for _ in range(20_000):
+        if done():
+            return
+        await asyncio.sleep(pause)
+    raise AssertionError("it never came to that")
+
+
+async def closed(garage: Garage, key: str) -> None:
+    await until(lambda: key not in garage.pool.open_keys)
+
+
+def only(garage: Garage) -> Held[str]:
+    (held,) = garage.pool.held()
+    return held
+
+
+async def test_an_idle_one_is_closed_after_its_time_and_the_others_stay():
+    garage = Garage()
+    garage.pool.keep("small", 0.03)
+    await asyncio.gather(use(garage, "small"), use(garage, "medium"))
+    await closed(garage, "small")
+    assert garage.log[-1] == "close small"
+    assert garage.pool.open_keys == ("medium",)
+    await use(garage, "small")
+    await closed(garage, "small")
+    await garage.pool.aclose()
+
+
+async def test_with_no_idle_time_it_goes_when_its_last_user_does():
+    garage = Garage()
+    garage.pool.keep("small", 0)
+    async with garage.pool.lease("small"):
+        await use(garage, "small")
+        await turns()
+        assert garage.log == ["open small"]
+    await closed(garage, "small")
+    assert garage.log == ["open small", "close small"]
+
+
+async def test_each_lease_begins_the_idle_time_anew():
+    garage = Garage()
+    garage.pool.keep("small", 60)
+    await use(garage, "small")
+    slot = garage.pool._slots["small"]
+    first = slot.expiry
+    assert first is not None
+    async with garage.pool.lease("small"):
+        assert first.cancelled() and slot.expiry is None
+        assert (only(garage).idle_s, only(garage).closes_in_s) == (0, 60)
+    assert slot.expiry is not None and slot.expiry.when() > first.when()
+    await garage.pool.aclose()
+    assert slot.expiry is None
+
+
+async def test_what_is_said_of_an_open_one_counts_from_its_last_lease_and_can_be_taken_back():
+    garage = Garage()
+    await use(garage, "small")
+    assert only(garage).closes_in_s is None
+    garage.pool.keep("small", 60)
+    closes_in_s = only(garage).closes_in_s
+    assert closes_in_s is not None and closes_in_s <= 60
+    garage.pool.keep("small", None)
+    assert only(garage).closes_in_s is None and garage.pool._slots["small"].expiry is None
+    await asyncio.sleep(0.02)
+    garage.pool.keep("small", 0.01)
+    await closed(garage, "small")
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+async def test_a_time_that_cannot_be_waited_for_is_refused(seconds: float):
+    with pytest.raises(InvalidRequest, match="can't be kept"):
+        Garage().pool.keep("small", seconds)
+
+
+async def test_one_that_is_closed_for_idleness_is_not_leased_but_opened_again():
+    garage = Garage()
+    garage.pool.keep("small", 0)
+    await use(garage, "small")
+    await until(lambda: only(garage).closing, pause=0)
+    assert (garage.pool.is_open("small"), only(garage).closes_in_s) == (False, 0)
+    async with garage.pool.lease("small") as engine:
+        assert await engine.tokenize(()) == ()
+        assert garage.log == ["open small", "close small", "open small"]
+    await garage.pool.aclose()
+
+
+async def test_leases_and_expiries_in_any_order_never_meet_a_closed_engine():
+    garage = Garage()
+    for key in ("small", "medium", "large"):
+        garage.pool.keep(key, 0.001)
+
+    async def often(key: str, pause: float) -> None:
+        for _ in range(8):
+            async with garage.pool.lease(key) as engine:
+                await asyncio.sleep(pause)
+                assert garage.open_now[key] is engine
+            await asyncio.sleep(pause)
+
+    await asyncio.gather(*(often(key, pause) for key in ("small", "medium", "large") for pause in (0, 0.001, 0.002)))
+    for key in ("small", "medium", "large"):
+        await closed(garage, key)
+    assert garage.open_now == {} and garage.most <= 100
+
+
+async def test_the_idle_time_of_one_that_nobody_waited_for_begins_when_it_is_open():
+    garage = Garage()
+    garage.pool.keep("small", 0)
+    waiting = asyncio.create_task(use(garage, "small"))
+    await turns()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    held = only(garage)
+    assert (held.opening, held.closing, held.users, held.engine) == (True, False, 0, None)
+    garage.pool.keep("small", 60)
+    slot, gave_up = garage.pool._slots["small"], asyncio.get_running_loop().time()
+    await until(lambda: slot.expiry is not None)
+    assert slot.expiry is not None and slot.expiry.when() > gave_up + 60
+    garage.pool.keep("small", 0)
+    await closed(garage, "small")
+    assert garage.log == ["open small", "close small"]
+
+
+async def test_unloading_waits_for_the_users_and_is_said_once():
+    garage = Garage()
+    assert not await garage.pool.unload("small")
+    async with garage.pool.lease("small"):
+        unloading = asyncio.create_task(garage.pool.unload("small"))
+        await turns()
+        assert only(garage).closes_in_s == 0
+        await use(garage, "small")
+        assert not unloading.done() and garage.log == ["open small"]
+    assert await unloading
+    assert garage.log == ["open small", "close small"]
+    await use(garage, "small")
+    await turns()
+    assert only(garage).closes_in_s is None
+    assert await garage.pool.unload("small")
+    assert garage.open_now == {}
+
+
+async def test_giving_up_waiting_does_not_revoke_an_unload():
+    garage = Garage()
+    async with garage.pool.lease("small"):
+        unloading = asyncio.create_task(garage.pool.unload("small"))
+        await turns()
+        unloading.cancel()
+        await asyncio.wait({unloading})
+    await closed(garage, "small")
+    assert garage.log == ["open small", "close small"]
+
+
+async def test_what_is_held_is_told_through_its_life():
+    garage = Garage()
+    assert garage.pool.held() == ()
+    done = asyncio.Event()
+
+    async def use_until_done() -> None:
+        async with garage.pool.lease("small"):
+            await done.wait()
+
+    using = asyncio.create_task(use_until_done())
+    await turns()
+    opening = only(garage)
+    assert (opening.key, opening.bytes, opening.users) == ("small", 10, 1)
+    assert (opening.opening, opening.closing, opening.engine) == (True, False, None)
+    await until(lambda: not only(garage).opening)
+    assert (only(garage).engine, only(garage).idle_s) == (garage.open_now["small"], 0)
+    done.set()
+    await using
+    await asyncio.sleep(0.002)
+    assert (only(garage).users, only(garage).idle_s > 0) == (0, True)
+    await use(garage, "medium")
+    assert [held.key for held in garage.pool.held()] == ["small", "medium"]
+    closing = asyncio.create_task(garage.pool.aclose())
+    await turns()
+    assert [(held.closing, held.closes_in_s) for held in garage.pool.held()] == [(True, 0)] * 2
+    await closing
+    assert garage.pool.held() == ()
+
+
+async def test_closing_the_pool_leaves_no_task_and_no_timer():
+    garage = Garage()
+    for key, seconds in (("small", 60.0), ("medium", 0.0)):
+        garage.pool.keep(key, seconds)
+        await use(garage, key)
+    slots = [*garage.pool._slots.values()]
+    await until(lambda: any(held.closing for held in garage.pool.held()), pause=0)
+    await garage.pool.aclose()
+    assert [slot.expiry for slot in slots] == [None, None]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert garage.open_now == {}
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def aiter_of(pool: EnginePool[str], key: str):

@@ -13,7 +13,7 @@ import pytest
 
 from smidgen.agent import AgentModel
 from smidgen.config import Config
-from smidgen.errors import ErrorInfo
+from smidgen.errors import ErrorInfo, ModelNotPulled
 from smidgen.events import EngineEvent, Failed, Generated, Notice, Prefilled, TextDelta
 from smidgen.messages import (
     Embeddings,
@@ -28,6 +28,8 @@ from smidgen.messages import (
     ToolSpec,
     Usage,
 )
+from smidgen.models.library import ModelFile
+from smidgen.runtime.held import HeldModel
 from smidgen.runtime.runtime import Lease, Runtime
 
 
@@ -114,6 +116,9 @@ class Models:
         self.asked: list[str] = []
         self.notices: tuple[Notice, ...] = (Notice(code="context_reduced", message="The context was made smaller."),)
         self.loading: Callable[[], Awaitable[object]] | None = None
+        self.kept_s: dict[str, float | None] = {}
+        self.loops: list[asyncio.AbstractEventLoop | None] = []
+        """Where `held` and `keep` were called."""
 
     embedder = ""
 
@@ -128,8 +133,36 @@ class Models:
         model = AgentModel(name=spec, engine=self.engine, profile=Profile(), template=Template())
         yield Lease(model=model, notices=self.notices)
 
+    def held(self) -> tuple[HeldModel, ...]:
+        self.loops.append(running())
+        return tuple(HeldModel(name=spec, closes_in_s=self.kept_s.get(spec)) for spec in dict.fromkeys(self.asked))
+
+    def keep(self, spec: str, seconds: float | None) -> None:
+        self.loops.append(running())
+        self.kept_s[spec] = seconds
+
+    async def unload(self, spec: str) -> bool:
+        was_here = spec in self.asked
+        self.asked = [other for other in self.asked if other != spec]
+        return was_here
+
+    def installed(self) -> tuple[ModelFile, ...]:
+        return (self.resolve("small"),)
+
+    def resolve(self, spec: str) -> ModelFile:
+        if spec != "small":
+            raise ModelNotPulled(f"{spec} is not on this computer yet.")
+        return ModelFile(name=spec, path="/small.gguf", sha256="00", bytes=1, source="", license="")
+
     async def aclose(self) -> None:
         await self.engine.aclose()
+
+
+def running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from smidgen.models.library import Library, ModelFile
 from smidgen.models.relayout import MOST_THREADS
 from smidgen.runtime import loading
 from smidgen.runtime.layout import MADE, NOT_MADE
-from smidgen.runtime.loading import Loader, Plan, describe, lay_out, library_of, reduced
+from smidgen.runtime.loading import Loader, describe, lay_out, library_of
+from smidgen.runtime.planning import Plan, reduced
 from smidgen.testing import tiny_llama
 
 

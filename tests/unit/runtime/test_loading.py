@@ -9,21 +9,24 @@ import msgspec
 import pytest
 
 from smidgen.config import Config
-from smidgen.errors import Cancelled, EngineUnavailable, ModelLoadFailed, OutOfMemory, UnknownModel
+from smidgen.engine.local import LocalEngine
+from smidgen.engine.pool import Held
+from smidgen.errors import (
+    Cancelled,
+    EngineUnavailable,
+    InvalidRequest,
+    ModelLoadFailed,
+    ModelNotPulled,
+    OutOfMemory,
+    UnknownModel,
+)
 from smidgen.models.hardware import Gpu, Hardware
 from smidgen.runtime import installed, loading
+from smidgen.runtime.held import HeldModel, held_model
 from smidgen.runtime.installed import NativeLibrary
-from smidgen.runtime.loading import (
-    Loader,
-    Plan,
-    address_space,
-    default_spec,
-    library_of,
-    memory_budget,
-    reduced,
-    usable_gpu,
-)
-from smidgen.testing import ScriptedEngine
+from smidgen.runtime.loading import Loader, default_spec, library_of
+from smidgen.runtime.planning import Plan, address_space, memory_budget, reduced, usable_gpu
+from smidgen.testing import ScriptedEngine, tiny_llama
 from smidgen.wire import LoadOptions
 
 INFO = "CPU : SSE3 = 1 | AVX = 1 | AVX512 = 0 | REPACK = 1 | CUDA : ARCHS = 900 | USE_GRAPHS = 1 | "
@@ -78,7 +81,7 @@ def test_without_a_gpu_or_if_it_is_switched_off_the_library_is_not_asked(monkeyp
 
 
 def plan(**options: Any) -> Plan:
-    return Plan(name="m", options=LoadOptions(path="m.gguf", **options), bytes=100)
+    return Plan(name="m", options=LoadOptions(path="m.gguf", **options), file_bytes=90, bytes=100)
 
 
 def test_trouble_with_the_gpu_falls_back_to_the_processor_whatever_it_was() -> None:
@@ -149,6 +152,7 @@ def test_the_address_space_is_bounded_generously_and_only_where_no_driver_needs_
 
 class Opened(ScriptedEngine):
     info = None
+    restarts = 2
 
     def __init__(self, name: str, log: list[str], may_close: asyncio.Event) -> None:
         super().__init__(name=name)
@@ -192,6 +196,7 @@ class Bench:
         self.spares: list[Spare] = []
         self.fails = False
         self.loader = Loader(Config(home="nowhere"), cast("Any", SimpleNamespace(ensure=self.ensure)))
+        monkeypatch.setattr(self.loader, "name_of", self.name_of)
         monkeypatch.setattr(loading, "prepared", self.prepare)
         monkeypatch.setattr(self.loader, "_start", self.start)
         monkeypatch.setattr(self.loader, "_started_worker", self.spare)
@@ -200,14 +205,22 @@ class Bench:
         self.progress = progress
         return spec
 
+    def name_of(self, spec: str) -> str:
+        if spec == "unknown":
+            raise UnknownModel("There is no model called 'unknown'.")
+        return Path(spec).stem
+
     def prepare(self, spec: Any, config: Config, budget: Callable[[int], int], copied: object) -> Any:
         self.prepared.append(spec)
         if spec in self.gates:
             self.begun[spec].set()
             self.gates[spec].wait(20)
         self.budgets.append(budget(self.available))
-        known = SimpleNamespace(file=SimpleNamespace(name=spec), profile=None, template=SimpleNamespace(notices=()))
-        return known, Plan(name=spec, options=LoadOptions(path=spec), bytes=60)
+        name = Path(spec).stem
+        file = SimpleNamespace(name=name, path=spec)
+        facts = SimpleNamespace(fim=None)
+        known = SimpleNamespace(file=file, facts=facts, profile=None, template=SimpleNamespace(notices=()))
+        return known, Plan(name=name, options=LoadOptions(path=spec), file_bytes=50, bytes=60)
 
     async def start(self, plan: Plan) -> Opened:
         self.starts.append(plan.name)
@@ -422,3 +435,142 @@ def test_a_models_name_is_known_without_fetching_or_reading_it(tmp_path: Path) -
     for unknown in ("smolm2-135m", str(tmp_path / "gone.gguf")):
         with pytest.raises(UnknownModel):
             loader.name_of(unknown)
+
+
+def told(bench: Bench) -> list[tuple[str, bool, int]]:
+    return [(model.name, model.loading, model.users) for model in bench.loader.held()]
+
+
+async def closed(bench: Bench, name: str) -> None:
+    for _ in range(20_000):
+        if all(model.name != name for model in bench.loader.held()):
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError(f"{name} stays")
+
+
+async def test_a_model_is_told_from_its_first_request_to_its_end(bench: Bench) -> None:
+    assert bench.loader.held() == ()
+    gate = bench.hold("a")
+    using = asyncio.create_task(bench.use("a"))
+    try:
+        await asyncio.to_thread(bench.begun["a"].wait, 20)
+        assert bench.loader.held() == (HeldModel(name="a", loading=True, fraction=0.0),)
+    finally:
+        gate.set()
+    await using
+    await turns()
+    open_one = HeldModel(name="a", path="a", file_bytes=50, bytes=60, context=4096, restarts=2)
+    assert bench.loader.held() == (open_one,)
+    async with bench.loader.lease("a"):
+        assert told(bench) == [("a", False, 1)]
+    await bench.loader.aclose()
+    assert bench.loader.held() == ()
+
+
+async def test_one_that_waits_for_room_is_told_beside_the_one_that_has_it(bench: Bench) -> None:
+    await bench.use("a")
+    async with bench.loader.lease("b"):
+        bench.loader.keep("a", 60)
+        waiting = asyncio.create_task(bench.use("a"))
+        await turns()
+        assert told(bench) == [("b", False, 1), ("a", True, 0)]
+        assert (bench.loader.held()[1].bytes, bench.loader.held()[1].closes_in_s) == (60, 60)
+    await waiting
+    await bench.loader.aclose()
+
+
+async def test_the_file_is_told_and_not_the_copy_that_is_opened_and_how_much_of_it_is_loaded() -> None:
+    own = Plan(name="m", options=LoadOptions(path="m.gguf", sha256="ab"), file_bytes=5, bytes=100)
+    copy = Plan(name="m", options=LoadOptions(path="copy.gguf", sha256="ab"), file_bytes=5, bytes=120, plain=own)
+    slot = Held(key=copy, bytes=120, users=1, opening=True, closing=False, idle_s=0, closes_in_s=None, engine=None)
+    engine = cast("Any", SimpleNamespace(load_fraction=0.25, restarts=1))
+    model = held_model(slot, engine)
+    assert (model.path, model.file_bytes, model.bytes, model.sha256) == ("m.gguf", 5, 120, "ab")
+    assert (model.loading, model.fraction, model.restarts) == (True, 0.25, 1)
+    assert held_model(slot, None).fraction == 0.0
+
+
+async def test_the_engine_that_is_opened_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    loader = Loader(Config(home=str(tmp_path)))
+    seen: list[object] = []
+
+    async def refuse(engine: LocalEngine) -> None:
+        seen.append(loader._opening[plan()] is engine)
+        raise ModelLoadFailed("No.")
+
+    monkeypatch.setattr(LocalEngine, "open", refuse)
+    with pytest.raises(ModelLoadFailed):
+        await loader._start(plan())
+    assert seen == [True] and loader._opening == {}
+
+
+async def test_what_is_said_of_a_model_before_it_is_loaded_holds_then_and_when_it_is_loaded_again(bench: Bench) -> None:
+    bench.loader.keep("a", 0)
+    for _ in range(2):
+        await bench.use("a")
+        await closed(bench, "a")
+    assert bench.log == ["open a", "use a", "close a"] * 2
+    bench.loader.keep("a", None)
+    await bench.use("a")
+    await turns()
+    assert told(bench) == [("a", False, 0)]
+    await bench.loader.aclose()
+
+
+async def test_a_model_tried_smaller_is_kept_as_long_as_was_said(bench: Bench) -> None:
+    bench.loader.keep("a", 60)
+    bench.full = asyncio.Event()
+    bench.full.set()
+    await bench.use("a")
+    await turns()
+    (model,) = bench.loader.held()
+    assert model.context == 2048 and model.closes_in_s is not None
+    await bench.loader.aclose()
+
+
+async def test_a_model_is_meant_by_its_name_or_by_what_it_was_loaded_as(bench: Bench) -> None:
+    bench.loader.keep("small", 60)
+    await bench.use("/models/small.gguf")
+    await turns()
+    assert [model.closes_in_s is None for model in bench.loader.held()] == [False]
+    bench.loader.keep("small", None)
+    assert [model.closes_in_s for model in bench.loader.held()] == [None]
+    assert await bench.loader.unload("small")
+    assert bench.loader.held() == () and not await bench.loader.unload("/models/small.gguf")
+    await bench.use("/models/small.gguf")
+    assert await bench.loader.unload("/models/small.gguf")
+    await bench.loader.aclose()
+
+
+async def test_unloading_waits_for_those_who_use_the_model(bench: Bench) -> None:
+    async with bench.loader.lease("a"):
+        unloading = asyncio.create_task(bench.loader.unload("a"))
+        await turns()
+        assert not unloading.done() and "close a" not in bench.log
+    assert await unloading
+    assert bench.log[-1] == "close a"
+    await bench.loader.aclose()
+
+
+async def test_a_model_that_is_unknown_or_was_never_loaded(bench: Bench) -> None:
+    assert not await bench.loader.unload("a")
+    with pytest.raises(UnknownModel):
+        await bench.loader.unload("unknown")
+    with pytest.raises(UnknownModel):
+        bench.loader.keep("unknown", 5)
+    with pytest.raises(InvalidRequest):
+        bench.loader.keep("a", -1)
+    assert bench.loader.held() == ()
+
+
+def test_what_is_installed_is_told_without_any_network(tmp_path: Path) -> None:
+    loader = Loader(Config(home=str(tmp_path / "home")))
+    assert loader.installed() == ()
+    file = library_of(Config(home=str(tmp_path / "home"))).pull(str(tiny_llama.write(tmp_path / "tiny.gguf")))
+    assert loader.installed() == (file,)
+    assert loader.resolve("tiny") == file
+    with pytest.raises(ModelNotPulled):
+        loader.resolve("smollm2-135m")
+    with pytest.raises(UnknownModel):
+        loader.resolve("smolm2-135m")

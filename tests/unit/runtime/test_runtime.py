@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from smidgen.config import Config
-from smidgen.errors import DeadlineExceeded, EngineCrashed, ErrorInfo, InvalidRequest
+from smidgen.errors import DeadlineExceeded, EngineCrashed, ErrorInfo, InvalidRequest, ModelNotPulled
 from smidgen.events import Failed, Generated, Notice, TextDelta
 from smidgen.messages import Constraint, Message, Segment
 from smidgen.runtime.runtime import Runtime
@@ -260,4 +260,44 @@ def test_a_time_limit_that_is_none_is_refused_before_anything_is_loaded(
 ) -> None:
     with new_runtime() as runtime, pytest.raises(InvalidRequest, match="timeout_s"):
         runtime.generate("a", timeout_s=seconds)
+    assert models.asked == []
+
+
+def test_models_in_memory_are_told_kept_and_unloaded_on_the_home_loop(new_runtime: New, models: Any) -> None:
+    with new_runtime() as runtime:
+        assert runtime.held() == () and not runtime.unload()
+        runtime.load()
+        runtime.keep(None, 5)
+        assert [(model.name, model.closes_in_s) for model in runtime.held()] == [("small", 5)]
+
+        async def elsewhere() -> None:
+            runtime.keep("small", None)
+            assert [model.closes_in_s for model in runtime.held()] == [None]
+            assert await runtime.aunload("small")
+
+        asyncio.run(elsewhere())
+        assert runtime.held() == () and not runtime.unload("small")
+        assert {*models.loops} == {runtime.bridge.home()}
+
+
+async def test_models_in_memory_are_told_at_once_on_the_loop_that_opened_the_runtime(
+    new_runtime: New, models: Any
+) -> None:
+    async with new_runtime() as runtime:
+        await runtime.aload()
+        runtime.keep("small", 5)
+        assert [model.closes_in_s for model in runtime.held()] == [5]
+        assert await runtime.aunload()
+        with pytest.raises(InvalidRequest, match="'a' in front"):
+            runtime.unload()
+    assert {*models.loops} == {asyncio.get_running_loop()}
+    with pytest.raises(InvalidRequest, match="closed"):
+        runtime.held()
+
+
+def test_the_files_of_models_are_found_without_loading_them(new_runtime: New, models: Any) -> None:
+    with new_runtime() as runtime:
+        assert runtime.installed() == (runtime.resolve(),)
+        with pytest.raises(ModelNotPulled):
+            runtime.resolve("large")
     assert models.asked == []

@@ -1,0 +1,156 @@
+"""The one way that requests of all client families go: admitted, run by an agent or as a completion, counted.
+
+Everything here is on the runtime's home loop, which is the server's.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import msgspec
+
+from smidgen.agent.completion import Write
+from smidgen.api.admission import Admission
+from smidgen.api.metrics import Metrics
+from smidgen.api.streams import Stream
+from smidgen.config import Serve
+from smidgen.errors import SmidgenError, UnknownModel
+from smidgen.events import AgentEvent, Failed, Finished, Notice
+from smidgen.messages import Message
+from smidgen.models.library import ModelFile
+from smidgen.runtime.agent import Agent, AgentOptions
+from smidgen.runtime.leased import completed
+from smidgen.runtime.runtime import Runtime
+from smidgen.tools.external import ExternalTool
+from smidgen.tools.registry import near_names
+
+DEFAULT_NAMES = ("", "default")
+"""What clients send that leave the choice of the model to the server."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """The `smidgen` field of answers: how the answer came about, which no other server tells."""
+
+    strategy: str
+    warnings: tuple[str, ...] = ()
+    queue_ms: float = 0.0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+    cached_tokens: int = 0
+    forced_tokens: int = 0
+
+
+class Service:
+    """Close what it runs by closing the runtime."""
+
+    def __init__(self, runtime: Runtime, serve: Serve, metrics: Metrics | None = None) -> None:
+        self.runtime = runtime
+        self.serve = serve
+        self.admission = Admission(serve.streams, serve.queue, serve.queue_s)
+        self.metrics = metrics or Metrics()
+        self.started = int(time.time())
+        self.draining = False
+
+    # --- models -----------------------------------------------------------------------------------------------------
+
+    def model(self, name: str | None) -> str:
+        """The spec to use for a name that a client gave. Only pulled models can be named, and the one that the server
+        was started with. Raises UnknownModel, ModelNotPulled."""
+        wanted = (name or "").strip()
+        default = self.runtime.model_name
+        if wanted in DEFAULT_NAMES or wanted == default:
+            return default
+        plain = wanted.removesuffix(":latest")
+        if plain in (default, self.runtime.name_of(default)):
+            return default
+        if any(sign in plain for sign in ("/", "\\", ":")) or plain.endswith(".gguf"):
+            raise self._unknown(wanted)
+        try:
+            return self.runtime.resolve(plain).name
+        except UnknownModel:
+            raise self._unknown(wanted) from None
+
+    def _unknown(self, name: str) -> UnknownModel:
+        here = tuple(file.name for file in self.installed())
+        near = near_names(name, here)
+        hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(here) or 'no models yet'}."
+        return UnknownModel(f"There is no model called {name!r} here.", hint=hint, near=list(near))
+
+    def installed(self) -> tuple[ModelFile, ...]:
+        return self.runtime.installed()
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    def chat(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        tools: Sequence[ExternalTool] = (),
+        *,
+        kind: str = "chat",
+        **options: Any,
+    ) -> Stream:
+        """An answer to a conversation. options: `AgentOptions`. Raises InvalidRequest, ConstraintError and the like at
+        once; what goes wrong later is a `Failed`, or what `Stream.begin` raises."""
+        given: dict[str, Any] = {"max_tokens": 0, "timeout_s": self.serve.answer_s, "seed": fresh_seed(), **options}
+        agent = Agent(runtime=self.runtime, model=model, tools=tools, **cast(AgentOptions, given))
+        return self._stream(kind, model, lambda: agent.astream(messages))
+
+    def complete(self, model: str, write: Write, *, kind: str = "completion", timeout_s: float | None = None) -> Stream:
+        """A text continued as `write` says."""
+        limit = self.serve.answer_s if timeout_s is None else timeout_s
+        return self._stream(
+            kind, model, lambda: completed(self.runtime, model, write, strategy=kind, timeout_s=limit or None)
+        )
+
+    def _stream(self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]]) -> Stream:
+        return Stream(self._admitted(kind, model, start))
+
+    async def _admitted(
+        self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]]
+    ) -> AsyncGenerator[AgentEvent, None]:
+        try:
+            async with self.admission.turn() as waited:
+                self.runtime.keep(model, self.serve.keep_alive_s or None)
+                with self.metrics.answering(kind, model, waited) as seen:
+                    async with aclosing(start()) as events:
+                        async for event in events:
+                            seen(event)
+                            yield event
+        except SmidgenError as error:
+            yield Failed(error=error.info())
+
+
+def told(finished: Finished, events: Sequence[AgentEvent] = ()) -> Told:
+    """events: of the same run, for notices that the end doesn't repeat."""
+    notices = tuple(event.message for event in events if isinstance(event, Notice))
+    timings, usage = finished.timings, finished.usage
+    return Told(
+        strategy=finished.strategy,
+        warnings=tuple(dict.fromkeys((*notices, *finished.warnings))),
+        queue_ms=round(timings.queue_s * 1000, 3),
+        prefill_ms=round(timings.prefill_s * 1000, 3),
+        decode_ms=round(timings.decode_s * 1000, 3),
+        cached_tokens=usage.cached_tokens,
+        forced_tokens=usage.forced_tokens,
+    )
+
+
+def told_headers(finished: Finished) -> Mapping[str, str]:
+    """For answers that come whole, whose headers can still be chosen: the way that worked, and how many warnings."""
+    headers = {"x-smidgen-strategy": finished.strategy}
+    if finished.warnings:
+        headers["x-smidgen-warnings"] = str(len(finished.warnings))
+    return headers
+
+
+def fresh_seed() -> int:
+    return secrets.randbits(31)
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}{secrets.token_hex(12)}"
