@@ -64,6 +64,19 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     prompts: bool = False
 
 
+class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An agent that the server answers with under a name of its own. model: "" for the server's. The options are those
+    of `smidgen.agent.AgentSettings`; None leaves them as they are."""
+
+    description: str = ""
+    model: str = ""
+    system: str = ""
+    tools: tuple[str, ...] = ()
+    temperature: float | None = None
+    max_tokens: int = 0
+    max_steps: int = 8
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a person can set. All have defaults.
 
@@ -81,11 +94,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workspace: folder that tools may touch; empty means the current folder.
     permissions: file with rules for tools; empty means permissions.toml beside the configuration, if it is there.
     programs: what Python and commands of a model may do in the workspace: "read", or "write", which is asked about.
+    sessions: file of the conversations that the server keeps; empty means sessions.sqlite in the data folder.
     audit: "on" logs what tools do in the data folder; "off" doesn't.
     timeout_s: for one answer; 0 means no limit.
     max_tokens: new tokens per answer.
     search: where the web is searched; `Search`.
     serve: the server; `Serve`.
+    agents: those that the server answers with; `AgentConfig`.
     mcp: servers whose tools can be given, by the name that they have here; `smidgen.tools.mcp.McpServer`.
     supervision: when a worker counts as hung and how often it is replaced; `smidgen.supervise.plan.Limits`.
     """
@@ -102,11 +117,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workspace: str = ""
     permissions: str = ""
     programs: Literal["read", "write"] = "read"
+    sessions: str = ""
     audit: Literal["on", "off"] = "on"
     timeout_s: float = 120.0
     max_tokens: int = 512
     search: Search = Search()
     serve: Serve = Serve()
+    agents: dict[str, AgentConfig] = {}
     mcp: dict[str, McpServer] = {}
     supervision: Limits = Limits()
 
@@ -117,6 +134,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         import platformdirs
 
         return Path(platformdirs.user_data_dir("smidgen", appauthor=False))
+
+    def sessions_path(self) -> Path:
+        return Path(self.sessions).expanduser() if self.sessions else self.home_path() / "sessions.sqlite"
 
     def workspace_path(self) -> Path:
         return Path(self.workspace).expanduser() if self.workspace else Path.cwd()
@@ -172,7 +192,7 @@ def _sections() -> dict[str, type[msgspec.Struct]]:
 
 def _tables() -> dict[str, type[msgspec.Struct]]:
     """Sections of sections, each with a name that its user chose. No variable reaches them."""
-    return {"mcp": McpServer}
+    return {"agents": AgentConfig, "mcp": McpServer}
 
 
 def _known_keys() -> dict[tuple[str, ...], msgspec.structs.FieldInfo]:

@@ -12,7 +12,7 @@ import pytest
 
 from smidgen.cli.exits import exit_status
 from smidgen.cli.talking import HELP
-from smidgen.config import Config, Search
+from smidgen.config import Config, Search, Serve
 from smidgen.errors import ERRORS_BY_CODE, SmidgenError
 from smidgen.models.library import Library
 from smidgen.runtime.toolbox import GROUPS, NAMES
@@ -158,10 +158,13 @@ def test_every_error_is_documented_with_its_fault_and_status() -> None:
         assert any(row.startswith(start) for row in rows), start
 
 
+SECTIONS = ("supervision", "search", "serve", "mcp", "agents")
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for field in msgspec.structs.fields(Config):
-        if field.name not in ("supervision", "search"):
+        if field.name not in SECTIONS:
             row = re.search(
                 rf"^\| `{field.name}` \| `SMIDGEN_{field.name.upper()}` \|.*\| ([^|]+) \|$", text, re.MULTILINE
             )
@@ -172,6 +175,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
                 assert float(row[1]) == field.default, field.name
     for field in msgspec.structs.fields(Search):
         assert re.search(rf"^\| `{field.name}` \|.*\| (`{field.default}`|none) \|$", text, re.MULTILINE), field.name
+    for field in msgspec.structs.fields(Serve):
+        start = rf"^\| `{field.name}` \| `SMIDGEN_SERVE_{field.name.upper()}` \|"
+        assert re.search(start, text, re.MULTILINE), field.name
     for field in msgspec.structs.fields(Limits):
         assert re.search(rf"`{field.name}`.*{field.default:g}\b", text), field.name
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -25,9 +25,25 @@ STALL_S = 60.0
 """Seconds for which a client may read nothing before it counts as gone."""
 
 encode = msgspec.json.Encoder().encode
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
+E_contra = TypeVar("E_contra", contravariant=True)
 
 
-class Writer(Protocol):
+class Source(Protocol[E_co]):
+    """What `Stream` is for one run, and other things for several."""
+
+    @property
+    def abandoned(self) -> bool: ...
+
+    async def take(self, timeout_s: float | None = None) -> Sequence[E_co] | None: ...
+
+    def abandon(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class WriterOf(Protocol[E_contra]):
     """Turns events into bytes, in the form that a family of clients reads. Pure but for what it keeps between calls."""
 
     @property
@@ -37,7 +53,7 @@ class Writer(Protocol):
         """What comes first, b"" for nothing."""
         ...
 
-    def feed(self, events: Sequence[AgentEvent]) -> bytes: ...
+    def feed(self, events: Sequence[E_contra]) -> bytes: ...
 
     def quiet(self) -> bytes:
         """A sign of life, b"" for none."""
@@ -52,10 +68,14 @@ class Writer(Protocol):
         ...
 
 
-class Streamed(Response):
+class Writer(WriterOf[AgentEvent], Protocol):
+    """Of the events of one run."""
+
+
+class Streamed(Response, Generic[E]):
     """`headers`: beside those that every stream has."""
 
-    def __init__(self, stream: Stream, writer: Writer, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, stream: Source[E], writer: WriterOf[E], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
         self.headers["content-type"] = writer.media_type
         del self.headers["content-length"]
@@ -101,7 +121,7 @@ class Streamed(Response):
 
 
 @asynccontextmanager
-async def abandoned_with(receive: Receive, *streams: Stream) -> AsyncGenerator[None, None]:
+async def abandoned_with(receive: Receive, *streams: Source[Any]) -> AsyncGenerator[None, None]:
     """While this lasts, streams are abandoned as soon as the client is gone."""
     watch = asyncio.get_running_loop().create_task(_watched(receive, streams))
     try:
@@ -111,7 +131,7 @@ async def abandoned_with(receive: Receive, *streams: Stream) -> AsyncGenerator[N
         await asyncio.wait({watch})
 
 
-async def _watched(receive: Receive, streams: Sequence[Stream]) -> None:
+async def _watched(receive: Receive, streams: Sequence[Source[Any]]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     for stream in streams:

@@ -98,16 +98,17 @@ class Service:
         once; what goes wrong later is a `Failed`, or what `Stream.begin` raises."""
         given: dict[str, Any] = {"max_tokens": 0, "timeout_s": self.serve.answer_s, "seed": fresh_seed(), **options}
         agent = Agent(runtime=self.runtime, model=model, tools=tools, **cast(AgentOptions, given))
-        return self._stream(kind, model, lambda: agent.astream(messages))
+        return self.stream(kind, model, lambda: agent.astream(messages))
 
     def complete(self, model: str, write: Write, *, kind: str = "completion", timeout_s: float | None = None) -> Stream:
         """A text continued as `write` says."""
         limit = self.serve.answer_s if timeout_s is None else timeout_s
-        return self._stream(
+        return self.stream(
             kind, model, lambda: completed(self.runtime, model, write, strategy=kind, timeout_s=limit or None)
         )
 
-    def _stream(self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]]) -> Stream:
+    def stream(self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]]) -> Stream:
+        """Any run of this model, when its turn comes. kind: for the metrics."""
         return Stream(self._admitted(kind, model, start))
 
     async def _admitted(

@@ -1,0 +1,112 @@
+"""The paths of the agents API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response
+
+from smidgen.api.agents.feed import Feed
+from smidgen.api.agents.live import encode
+from smidgen.api.agents.named import named, told, tools_told
+from smidgen.api.agents.requests import ApprovalRequest, RunRequest, SessionRequest, TitleRequest
+from smidgen.api.agents.runs import Runs
+from smidgen.api.service import Service
+from smidgen.errors import UnknownRun
+from smidgen.sessions import Run
+
+LAST_S = 3600.0
+
+
+def routes(service: Service, runs: Runs) -> APIRouter:
+    router = APIRouter(prefix="/v1/agents", tags=["Agents"])
+
+    @router.get("")
+    async def agents() -> Response:
+        return _json({"agents": told(service)})
+
+    @router.get("/tools")
+    async def tools() -> Response:
+        return _json(tools_told(service))
+
+    # --- sessions: before `/{name}/runs`, so that no agent's name stands for them ------------------------------------
+
+    @router.get("/sessions")
+    async def sessions(limit: Annotated[int, Query(ge=1, le=200)] = 50, before: str = "") -> Response:
+        page = await runs.store.sessions(limit=limit + 1, before=before)
+        return _json({"sessions": page[:limit], "more": len(page) > limit})
+
+    @router.post("/sessions", status_code=201)
+    async def new_session(body: SessionRequest) -> Response:
+        named(service, body.agent)
+        return _json(await runs.store.create_session(body.agent, title=body.title), 201)
+
+    @router.get("/sessions/{session}")
+    async def session(session: str) -> Response:
+        found = await runs.store.session(session)
+        its_runs = [_told(run) for run in await runs.store.runs(session)]
+        return _json({**msgspec.to_builtins(found), "runs": its_runs})
+
+    @router.patch("/sessions/{session}")
+    async def rename(session: str, body: TitleRequest) -> Response:
+        await runs.store.rename(session, body.title)
+        return _json(await runs.store.session(session))
+
+    @router.delete("/sessions/{session}", status_code=204)
+    async def delete(session: str) -> Response:
+        await runs.store.delete(session)
+        return Response(status_code=204)
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    @router.get("/runs/{run}")
+    async def run(run: str) -> Response:
+        return _json(_told(await runs.run(run)))
+
+    @router.get("/runs/{run}/events")
+    async def events(
+        run: str,
+        after: Annotated[int, Query(ge=0)] = 0,
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        number = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
+        return Feed(runs, await runs.run(run), number)
+
+    @router.post("/runs/{run}/approval")
+    async def approval(run: str, body: ApprovalRequest) -> Response:
+        return _json(_told(await runs.approve(run, body.approve, body.event)))
+
+    @router.post("/runs/{run}/cancel")
+    async def cancel(run: str) -> Response:
+        return _json(_told(await runs.cancel(run)))
+
+    @router.post("/{name}/runs")
+    async def start(name: str, body: RunRequest) -> Response:
+        begun = await runs.start(name, body)
+        if body.stream:
+            return Feed(runs, begun)
+        if body.background:
+            return _json({"run": _told(begun)}, 202)
+        live = runs.live(begun.id)
+        number, over = 0, live is None
+        while live is not None and not over:
+            events, over = await live.after(number, LAST_S)
+            number += len(events)
+        ended = await runs.store.run(begun.id)
+        stored = await runs.store.events(begun.id, max(0, number - 1))
+        if not stored:
+            raise UnknownRun("The run's end could not be kept.", hint="Look into the log.")
+        return _json({"run": _told(ended), "answer": msgspec.json.decode(stored[-1].data)})
+
+    del agents, tools, sessions, new_session, session, rename, delete, run, events, approval, cancel, start
+    return router
+
+
+def _told(run: Run) -> dict[str, Any]:
+    return msgspec.to_builtins(run)
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(encode(data), status_code=status, media_type="application/json")
