@@ -26,7 +26,7 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         "--tools",
         type=names,
         metavar="A,B",
-        help="built-in tools to give, or groups: dates, files, data, programs, web, all",
+        help="built-in tools, or groups: dates, files, data, programs, web, all; mcp:NAME for a server's",
     )
     tools.add_argument("--no-tools", action="store_true", help="give no tools")
     parser.add_argument("--workspace", metavar="DIR", help="folder that tools may touch (default: this one)")

@@ -1,7 +1,9 @@
-"""The built-in tools by name, and what those of one runtime share: rules, sandbox, interpreters, a web client."""
+"""Tools by name, built in or of a server, and what those of one runtime share: rules, sandbox, interpreters, a web
+client, connections."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,8 @@ from smidgen.errors import ConfigError, UnknownTool
 from smidgen.tools import Tool, Use
 from smidgen.tools.builtin import NAMES as PLAIN
 from smidgen.tools.builtin import builtin_tools
+from smidgen.tools.mcp.connection import Connection
+from smidgen.tools.mcp.toolset import ServerTools
 from smidgen.tools.permissions.audit import Audit
 from smidgen.tools.permissions.hidden import hidden_paths
 from smidgen.tools.permissions.policy import Policy, Rule
@@ -30,6 +34,9 @@ NAMES = (*PLAIN, "look_up", *DATA, *PROGRAMS, *WEB)
 """All built-in tools, in the order in which a model is told of them."""
 
 
+MCP = "mcp:"
+"""What names of servers begin with: "mcp:time" for all tools of one, "mcp:time.get_current_time" for one tool."""
+
 LOG = "audit.sqlite"
 
 
@@ -42,15 +49,16 @@ class Toolbox:
         self.boxes = Probing()
         self._sessions: Sessions | None = None
         self._allowed: list[Rule] = []
+        self._servers: dict[str, Connection] = {}
 
     def tools(self, wanted: Sequence[str]) -> tuple[Tool, ...]:
-        """Tools, groups of them, or "all", each once, in the order given. Raises UnknownTool, ConfigError,
-        InvalidRequest."""
+        """Tools, groups of them, or "all" that are built in, and those of servers, each once, in the order given.
+        Raises UnknownTool, ConfigError, InvalidRequest."""
         every = [one for name in wanted for one in (NAMES if name == "all" else GROUPS.get(name, (name,)))]
         names = tuple(dict.fromkeys(every))
-        unknown = next((one for one in names if one not in NAMES), None)
+        unknown = next((one for one in names if one not in NAMES and not one.startswith(MCP)), None)
         if unknown is not None:
-            known = (*NAMES, *GROUPS, "all")
+            known = (*NAMES, *GROUPS, *(f"{MCP}{server}" for server in self._config.mcp), "all")
             near = near_names(unknown, known)
             hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(known)}."
             raise UnknownTool(f"There is no tool called {unknown!r}.", hint=hint, near=list(near))
@@ -63,7 +71,21 @@ class Toolbox:
             "fetch": self._fetch,
         }
         found = {tool.spec.name: tool for tool in self._plain([one for one in names if one in PLAIN])}
+        found |= {name: self._of_server(name) for name in names if name.startswith(MCP)}
         return tuple(found[one] if one in found else makers[one]() for one in names)
+
+    def _of_server(self, name: str) -> Tool:
+        """Nothing is started yet. Raises UnknownTool for a server that the configuration doesn't have."""
+        server, _, only = name.removeprefix(MCP).partition(".")
+        servers = self._config.mcp
+        if server not in servers:
+            near = near_names(server, tuple(servers))
+            known = f"There are: {', '.join(servers)}." if servers else f"Add [mcp.{server}] to {config_path()}."
+            hint = f"Did you mean {', '.join(f'{MCP}{one}' for one in near)}?" if near else known
+            raise UnknownTool(f"There is no MCP server called {server!r}.", hint=hint, near=list(near))
+        if server not in self._servers:
+            self._servers[server] = Connection(server, servers[server])
+        return ServerTools(self._servers[server], only)
 
     def _plain(self, names: Sequence[str]) -> tuple[Tool, ...]:
         """Made together: `undo_write` takes back what the others of them wrote."""
@@ -111,8 +133,11 @@ class Toolbox:
             await self._sessions.end(number)
 
     async def aclose(self) -> None:
-        if self._sessions is not None:
-            await self._sessions.aclose()
+        try:
+            if self._sessions is not None:
+                await self._sessions.aclose()
+        finally:
+            await asyncio.gather(*[server.aclose() for server in self._servers.values()])
 
     @property
     def _writable(self) -> bool:
