@@ -98,6 +98,45 @@ class ConfigError(SmidgenError):
     code, fault = "config", "caller"
 
 
+# --- sessions and runs ----------------------------------------------------------------------------------------------
+
+
+class UnknownAgent(InvalidRequest):
+    """No agent has this name. details: near (list of close names)."""
+
+    code = "unknown_agent"
+
+
+class UnknownSession(InvalidRequest):
+    """No such conversation, or not any more."""
+
+    code = "unknown_session"
+
+
+class UnknownRun(InvalidRequest):
+    """No such run, or not any more."""
+
+    code = "unknown_run"
+
+
+class SessionBusy(InvalidRequest):
+    """Another run of the session isn't over."""
+
+    code = "session_busy"
+
+
+class NothingToApprove(InvalidRequest):
+    """No call of the run waits for an approval, or another one does."""
+
+    code = "nothing_to_approve"
+
+
+class SessionsUnavailable(SmidgenError):
+    """The file of conversations can't be read or written."""
+
+    code, fault = "sessions_unavailable", "system"
+
+
 # --- models and files -----------------------------------------------------------------------------------------------
 
 

@@ -10,20 +10,33 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
-from smidgen.api import faults
+from smidgen.api import catalog, faults, llama_server
+from smidgen.api.agents.routes import routes as agents_routes
+from smidgen.api.agents.runs import Runs
 from smidgen.api.manners import refusal
-from smidgen.api.openai import chat
+from smidgen.api.mcp.http import PATH as MCP_PATH
+from smidgen.api.mcp.http import Mounted
+from smidgen.api.openai import chat, completions, embeddings, models, responses
 from smidgen.api.service import Service
 from smidgen.errors import ErrorInfo, SmidgenError
 
 log = logging.getLogger("smidgen.api")
 
-FAMILIES = (chat.routes,)
+FAMILIES = (
+    catalog.routes,
+    chat.routes,
+    completions.routes,
+    embeddings.routes,
+    responses.routes,
+    models.routes,
+    llama_server.routes,
+)
 
 
-def application(service: Service) -> FastAPI:
-    """Without its manners, which `smidgen.api.manners.stack` adds."""
+def application(service: Service, runs: Runs | None = None, mcp: Mounted | None = None) -> FastAPI:
+    """Without its manners, which `smidgen.api.manners.stack` adds. runs, mcp: what answers there, None for nothing."""
     from smidgen import __version__
 
     app = FastAPI(
@@ -35,6 +48,10 @@ def application(service: Service) -> FastAPI:
     )
     for routes in FAMILIES:
         app.include_router(routes(service))
+    if runs is not None:
+        app.include_router(agents_routes(service, runs))
+    if mcp is not None:
+        app.router.routes.append(Route(MCP_PATH, mcp))
     app.add_exception_handler(SmidgenError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unrouted)
@@ -42,28 +59,29 @@ def application(service: Service) -> FastAPI:
     return app
 
 
-def error_response(path: str, info: ErrorInfo, status: int = 0) -> Response:
+def error_response(request: Request, info: ErrorInfo, status: int = 0) -> Response:
     status, headers, body = refusal(
-        path,
+        request.url.path,
         status or faults.status_of(info),
         info.message,
         info.hint,
         code=info.code,
         retry_after=faults.retry_after(info),
+        request_id=getattr(request.state, "request_id", ""),
     )
     return Response(body, status_code=status, headers=dict(headers))
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, SmidgenError)
-    return error_response(request.url.path, error.info())
+    return error_response(request, error.info())
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     told = "; ".join(_place(one) for one in error.errors()[:5])
     info = ErrorInfo(code="invalid_request", message=f"The request can't be used: {told}.", fault="caller")
-    return error_response(request.url.path, info)
+    return error_response(request, info)
 
 
 def _place(error: Mapping[str, Any]) -> str:
@@ -74,7 +92,7 @@ def _place(error: Mapping[str, Any]) -> str:
 async def _unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     info = ErrorInfo(code="not_found" if error.status_code == 404 else "invalid_request", message=str(error.detail))
-    response = error_response(request.url.path, info, error.status_code)
+    response = error_response(request, info, error.status_code)
     response.headers.update(error.headers or {})
     return response
 
@@ -82,4 +100,4 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 async def _crashed(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     info = ErrorInfo(code="internal", message="Something went wrong inside smidgen.", hint="Its log says what.")
-    return error_response(request.url.path, info)
+    return error_response(request, info)

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable
 
 import uvicorn
 
+from smidgen.api.agents.runs import Runs
 from smidgen.api.app import application
-from smidgen.api.manners import require_keys, stack
+from smidgen.api.manners import connections, require_keys, stack
+from smidgen.api.mcp.http import Mounted
 from smidgen.api.service import Service
 from smidgen.config import Config, Serve
-from smidgen.errors import ConfigError
+from smidgen.errors import ConfigError, SessionsUnavailable
 from smidgen.runtime.runtime import Runtime
+from smidgen.sessions import SessionStore
 
 log = logging.getLogger("smidgen.api")
 
@@ -83,9 +86,12 @@ async def answer(
     ready: told the addresses once it listens. preload: load the default model right away."""
     async with runtime or Runtime(config) as opened:
         service = Service(opened, config.serve)
-        app = stack(application(service), config.serve)
+        mcp = Mounted(service)
+        runs = Runs(service, await _sessions(config))
+        app = stack(application(service, runs, mcp), config.serve)
         settings = uvicorn.Config(
             app,
+            http=connections.protocol(config.serve),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -101,9 +107,21 @@ async def answer(
         try:
             await server.serve(sockets)
         finally:
+            await mcp.aclose()
+            await runs.aclose()
             if loading is not None:
                 loading.cancel()
                 await asyncio.wait({loading})
+
+
+async def _sessions(config: Config) -> SessionStore:
+    """Where conversations can't be kept, all else goes on, and whoever asks for them is told."""
+    store = SessionStore(config.sessions_path())
+    try:
+        await store.open()
+    except SessionsUnavailable as error:
+        log.warning("%s", error)
+    return store
 
 
 def _until_signalled(server: uvicorn.Server, service: Service) -> None:

@@ -61,11 +61,26 @@ def with_serve(config: Config, arguments: argparse.Namespace) -> Config:
     return msgspec.structs.replace(config, serve=msgspec.structs.replace(config.serve, **changed))
 
 
+def _log(arguments: argparse.Namespace) -> None:
+    """A line of JSON for each request on stderr, and what goes wrong; --quiet leaves the requests out."""
+    import logging
+
+    if terminal.debugging():
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    root = logging.getLogger("smidgen")
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("smidgen.api.access").setLevel(logging.WARNING if arguments.quiet else logging.INFO)
+
+
 async def _served(arguments: argparse.Namespace, config: Config) -> int:
     from smidgen.api.server import answer, listening
     from smidgen.cli.preparing import make_ready
     from smidgen.runtime.runtime import Runtime
 
+    _log(arguments)
     sockets = listening(config.serve)
     runtime = Runtime(config)
 

@@ -11,11 +11,13 @@ import httpx2
 import msgspec
 import pytest
 
+from smidgen.api.agents.runs import Runs
 from smidgen.api.app import application
 from smidgen.api.service import Service
 from smidgen.config import Config, Serve
 from smidgen.engine import Engine
 from smidgen.runtime.runtime import Runtime
+from smidgen.sessions import SessionStore
 from smidgen.testing import ScriptedEngine, ScriptedModels
 
 Serving = Callable[..., AbstractAsyncContextManager["Client"]]
@@ -25,6 +27,7 @@ class Client(httpx2.AsyncClient):
     """`service` is what answers, `models` what it answers with."""
 
     service: Service
+    runs: Runs
     models: ScriptedModels
 
 
@@ -54,9 +57,15 @@ def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
         config = Config(model="tiny", home=str(tmp_path / "home"), audit="off", serve=serve)
         async with Runtime(config, models=models) as runtime:
             service = Service(runtime, serve)
-            transport = httpx2.ASGITransport(app=application(service), raise_app_exceptions=False)
-            async with Client(transport=transport, base_url="http://localhost:8012", timeout=30) as client:
-                client.service, client.models = service, models
-                yield client
+            store = SessionStore(tmp_path / "sessions.sqlite")
+            await store.open()
+            runs = Runs(service, store)
+            transport = httpx2.ASGITransport(app=application(service, runs), raise_app_exceptions=False)
+            try:
+                async with Client(transport=transport, base_url="http://localhost:8012", timeout=30) as client:
+                    client.service, client.models, client.runs = service, models, runs
+                    yield client
+            finally:
+                await runs.aclose()
 
     return serve

@@ -7,20 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from smidgen.errors import InvalidRequest
-from smidgen.events import AgentEvent, ApprovalNeeded
+from smidgen.errors import NothingToApprove, SessionsUnavailable
+from smidgen.events import AgentEvent, ApprovalNeeded, Notice
 from smidgen.messages import ToolCall
 
 Store = Callable[[Sequence[bytes]], Awaitable[None]]
 """Keeps encoded events, durably when it returns."""
 
 encode = msgspec.json.Encoder().encode
-
-
-class NothingToApprove(InvalidRequest):
-    """No call waits for an approval, or another one does."""
-
-    code = "nothing_to_approve"
 
 
 class Live:
@@ -33,6 +27,7 @@ class Live:
         self._approving = 0
         self.events: list[bytes] = []
         self.over = False
+        self._kept = True
 
     @property
     def waiting(self) -> bool:
@@ -40,9 +35,15 @@ class Live:
         return self._approval is not None
 
     async def tell(self, events: Sequence[AgentEvent]) -> None:
-        """Any but the last one, which is stored together with how the run ended: `end`."""
+        """Any but the last one, which is stored together with how the run ended: `end`. Where they can't be kept, the
+        run goes on all the same, and that is told."""
         encoded = [encode(event) for event in events]
-        await self._store(encoded)
+        if self._kept:
+            try:
+                await self._store(encoded)
+            except SessionsUnavailable as error:
+                self._kept = False
+                self.events.append(encode(Notice(code="not_kept", message=str(error))))
         for data, event in zip(encoded, events, strict=True):
             self.events.append(data)
             if isinstance(event, ApprovalNeeded):

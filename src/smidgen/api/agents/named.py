@@ -8,7 +8,7 @@ import msgspec
 
 from smidgen.api.service import Service, fresh_seed
 from smidgen.config import AgentConfig
-from smidgen.errors import InvalidRequest
+from smidgen.errors import UnknownAgent
 from smidgen.runtime.agent import Agent, ApproveLike
 from smidgen.runtime.toolbox import DATES, GROUPS, NAMES
 from smidgen.tools.registry import near_names
@@ -16,12 +16,6 @@ from smidgen.tools.registry import near_names
 ASSISTANT = "assistant"
 RESERVED = ("runs", "sessions", "tools")
 """Names that are paths of the API already."""
-
-
-class UnknownAgent(InvalidRequest):
-    """details: near (list of close names)."""
-
-    code = "unknown_agent"
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,22 +17,16 @@ from smidgen.api.agents.named import Choices, agent_for, named, seed_of
 from smidgen.api.agents.requests import RunRequest
 from smidgen.api.service import Service
 from smidgen.api.streams import Stream
-from smidgen.errors import ErrorInfo, InvalidRequest, SmidgenError
+from smidgen.errors import ErrorInfo, SessionBusy, SmidgenError, UnknownRun
 from smidgen.events import AgentEvent, Failed, Finished
 from smidgen.messages import Message, ToolCall
 from smidgen.runtime.agent import Agent, AgentOptions, Chat
-from smidgen.sessions import Run, SessionStore
+from smidgen.sessions import Run, SessionStore, Status
 
 log = logging.getLogger("smidgen.api")
 
 CHATS = 64
 """Conversations whose tools' own state (interpreters, writes that can be undone) is kept in memory."""
-
-
-class SessionBusy(InvalidRequest):
-    """Another run of the session isn't over."""
-
-    code = "session_busy"
 
 
 class _Held(msgspec.Struct):
@@ -135,11 +129,15 @@ class Runs:
     # --- one run ------------------------------------------------------------------------------------------------------
 
     async def _run(self, run: Run, held: _Held, live: Live, given: Sequence[Message], body: RunRequest) -> None:
-        options: dict[str, Any] = {"seed": seed_of(body.seed), "logprobs": body.logprobs, "tool_choice": body.tool_choice}
+        options: dict[str, Any] = {
+            "seed": seed_of(body.seed),
+            "logprobs": body.logprobs,
+            "tool_choice": body.tool_choice,
+        }
         before = len(held.chat.messages)
         stream = self._stream(held, given, body, AgentOptions(**options))
         last: AgentEvent | None = None
-        status = "cancelled"
+        status: Status = "cancelled"
         try:
             while events := await stream.take():
                 if isinstance(events[-1], Finished | Failed):
@@ -163,11 +161,13 @@ class Runs:
             held.live = None
 
     async def _ended(
-        self, run: Run, live: Live, status: str, events: Sequence[bytes], said: Sequence[Message]
+        self, run: Run, live: Live, status: Status, events: Sequence[bytes], said: Sequence[Message]
     ) -> None:
         """What can't be kept is said; the answer is told all the same."""
         try:
             await self.store.end_run(run.id, status, events=events, messages=said)
+        except UnknownRun:
+            pass  # it went with its session
         except SmidgenError as error:
             log.error("a run's end could not be kept: %s", error)
         live.end(events)
