@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from smidgen.api import catalog, faults, llama_server
+from smidgen.api import anthropic, catalog, faults, llama_server
 from smidgen.api.agents.routes import routes as agents_routes
 from smidgen.api.agents.runs import Runs
 from smidgen.api.manners import refusal
@@ -32,6 +32,7 @@ FAMILIES = (
     responses.routes,
     models.routes,
     llama_server.routes,
+    anthropic.routes,
 )
 
 

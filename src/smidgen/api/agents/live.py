@@ -31,8 +31,8 @@ class Live:
 
     @property
     def waiting(self) -> bool:
-        """For somebody's approval."""
-        return self._approval is not None
+        """For somebody's approval, which the events have told of."""
+        return self._approval is not None and self._approving > 0
 
     async def tell(self, events: Sequence[AgentEvent]) -> None:
         """Any but the last one, which is stored together with how the run ended: `end`. Where they can't be kept, the
@@ -81,12 +81,12 @@ class Live:
         try:
             return await self._approval
         finally:
-            self._approval = None
+            self._approval, self._approving = None, 0
 
     def approve(self, yes: bool, event: int | None) -> None:
         """Raises NothingToApprove."""
         waits = self._approval
-        if waits is None or waits.done():
+        if waits is None or waits.done() or not self._approving:
             raise NothingToApprove("No call of this run waits for an approval.", hint="It may have been answered.")
         if event is not None and event != self._approving:
             raise NothingToApprove(

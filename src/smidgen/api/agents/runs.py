@@ -100,8 +100,11 @@ class Runs:
     def _forget(self, run: Run) -> None:
         self._tasks.pop(run.id, None)
         self._live.pop(run.id, None)
-        if run.session:
-            self._busy.pop(run.session, None)
+        self._free(run)
+
+    def _free(self, run: Run) -> None:
+        if self._busy.get(run.session) == run.id:
+            del self._busy[run.session]
 
     def _conversation(
         self, name: str, choices: Choices, session: str, before: tuple[Message, ...], *, asks: bool
@@ -157,8 +160,9 @@ class Runs:
             await stream.aclose()
             said = held.chat.messages[before:] if status == "finished" and run.session else ()
             end = [encode(last)] if last is not None else []
-            await self._ended(run, live, status, end, said)
             held.live = None
+            # Whoever cancels a run that ends already doesn't keep its end from being told.
+            await asyncio.shield(asyncio.ensure_future(self._ended(run, live, status, end, said)))
 
     async def _ended(
         self, run: Run, live: Live, status: Status, events: Sequence[bytes], said: Sequence[Message]
@@ -170,6 +174,7 @@ class Runs:
             pass  # it went with its session
         except SmidgenError as error:
             log.error("a run's end could not be kept: %s", error)
+        self._free(run)  # whoever sees the last event may go on at once
         live.end(events)
 
     def _stream(self, held: _Held, given: Sequence[Message], body: RunRequest, options: AgentOptions) -> Stream:
