@@ -9,5 +9,6 @@ delivery   answers on the wire: whole, server-sent events, lines of JSON
 faults     which status a typed error has
 metrics    figures for Prometheus
 manners/   Host and Origin, keys, limits, request ids; errors in the shape of whoever asked
+client_tools   tools that clients bring and run themselves
 openai/    chat completions, completions, embeddings, models, responses
 """

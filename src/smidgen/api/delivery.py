@@ -4,7 +4,7 @@ its run; one that reads nothing for long is cut off."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -132,10 +132,28 @@ async def abandoned_with(receive: Receive, *streams: Source[Any]) -> AsyncGenera
 
 
 async def _watched(receive: Receive, streams: Sequence[Source[Any]]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await _gone(receive)
     for stream in streams:
         stream.abandon()
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, E]) -> E | None:
+    """What a coroutine returns; None if the client went away first, which cancels it. Raises what it raises."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    watch = loop.create_task(_gone(receive))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        task.cancel()
+        watch.cancel()
+        await asyncio.wait({task, watch})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def whole(receive: Receive, stream: Stream) -> tuple[list[AgentEvent], Finished | None]:

@@ -14,13 +14,14 @@ from typing import Any, cast
 import msgspec
 
 from smidgen.agent.completion import Write
+from smidgen.agent.deadline import Deadline
 from smidgen.api.admission import Admission
 from smidgen.api.metrics import Metrics
 from smidgen.api.streams import Stream
 from smidgen.config import Serve
 from smidgen.errors import SmidgenError, UnknownModel
 from smidgen.events import AgentEvent, Failed, Finished, Notice
-from smidgen.messages import Message
+from smidgen.messages import Embeddings, Message, Timings
 from smidgen.models.library import ModelFile
 from smidgen.runtime.agent import Agent, AgentOptions
 from smidgen.runtime.leased import completed
@@ -30,6 +31,9 @@ from smidgen.tools.registry import near_names
 
 DEFAULT_NAMES = ("", "default")
 """What clients send that leave the choice of the model to the server."""
+
+Keep = float | None | msgspec.UnsetType
+"""Seconds for which a model stays without being used, None for as long as there is room, UNSET for the server's own."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,31 +96,79 @@ class Service:
         tools: Sequence[ExternalTool] = (),
         *,
         kind: str = "chat",
+        keep_s: Keep = msgspec.UNSET,
         **options: Any,
     ) -> Stream:
-        """An answer to a conversation. options: `AgentOptions`. Raises InvalidRequest, ConstraintError and the like at
+        """An answer to a conversation. keep_s: see `Keep`. options: `AgentOptions`. Raises InvalidRequest, ConstraintError and the like at
         once; what goes wrong later is a `Failed`, or what `Stream.begin` raises."""
         given: dict[str, Any] = {"max_tokens": 0, "timeout_s": self.serve.answer_s, "seed": fresh_seed(), **options}
         agent = Agent(runtime=self.runtime, model=model, tools=tools, **cast(AgentOptions, given))
-        return self.stream(kind, model, lambda: agent.astream(messages))
+        return self.stream(kind, model, lambda: agent.astream(messages), keep_s)
 
-    def complete(self, model: str, write: Write, *, kind: str = "completion", timeout_s: float | None = None) -> Stream:
+    def complete(
+        self,
+        model: str,
+        write: Write,
+        *,
+        kind: str = "completion",
+        timeout_s: float | None = None,
+        keep_s: Keep = msgspec.UNSET,
+    ) -> Stream:
         """A text continued as `write` says."""
         limit = self.serve.answer_s if timeout_s is None else timeout_s
         return self.stream(
-            kind, model, lambda: completed(self.runtime, model, write, strategy=kind, timeout_s=limit or None)
+            kind, model, lambda: completed(self.runtime, model, write, strategy=kind, timeout_s=limit or None), keep_s
         )
 
-    def stream(self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]]) -> Stream:
+    def stream(
+        self,
+        kind: str,
+        model: str,
+        start: Callable[[], AsyncGenerator[AgentEvent, None]],
+        keep_s: Keep = msgspec.UNSET,
+    ) -> Stream:
         """Any run of this model, when its turn comes. kind: for the metrics."""
-        return Stream(self._admitted(kind, model, start))
+        return Stream(self._admitted(kind, model, start, keep_s))
+
+    def keep(self, model: str, keep_s: Keep = msgspec.UNSET) -> None:
+        """How long a model stays after it was last used. Raises UnknownModel, InvalidRequest."""
+        self.runtime.keep(model, self.serve.keep_alive_s or None if keep_s is msgspec.UNSET else keep_s)
+
+    async def load(self, model: str, keep_s: Keep = msgspec.UNSET) -> None:
+        """Loads a model when the turn comes, and does no more with it. Raises what loading it raises, EngineBusy."""
+        async with self.admission.turn():
+            self.keep(model, keep_s)
+            await self.runtime.aload(model)
+
+    async def embed(
+        self, model: str, texts: Sequence[str | tuple[int, ...]], keep_s: Keep = msgspec.UNSET
+    ) -> Embeddings:
+        """Unit vectors of texts, or of their tokens, when the turn comes. Raises UnsupportedByModel for a model that
+        makes none, ContextOverflow for a text that is too long for it, EngineBusy, DeadlineExceeded and the like."""
+        async with self.admission.turn() as waited:
+            self.keep(model, keep_s)
+            with self.metrics.answering("embedding", model, waited) as seen:
+                deadline = Deadline(self.serve.answer_s or None)
+                try:
+                    async with self.runtime.lease(model, deadline) as lease:
+                        engine = lease.model.engine
+                        given = tuple(
+                            [text if isinstance(text, str) else await engine.detokenize(text) for text in texts]
+                        )
+                        vectors = await engine.embed(given, timeout_s=deadline.remaining())
+                        name = lease.model.name
+                except SmidgenError as error:
+                    seen(Failed(error=error.info()))
+                    raise
+                seen(_embedded(name, vectors))
+                return vectors
 
     async def _admitted(
-        self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]]
+        self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]], keep_s: Keep
     ) -> AsyncGenerator[AgentEvent, None]:
         try:
             async with self.admission.turn() as waited:
-                self.runtime.keep(model, self.serve.keep_alive_s or None)
+                self.keep(model, keep_s)
                 with self.metrics.answering(kind, model, waited) as seen:
                     async with aclosing(start()) as events:
                         async for event in events:
@@ -124,6 +176,20 @@ class Service:
                             yield event
         except SmidgenError as error:
             yield Failed(error=error.info())
+
+
+def _embedded(model: str, vectors: Embeddings) -> Finished:
+    """For the metrics."""
+    return Finished(
+        text="",
+        model=model,
+        finish_reason="stop",
+        tool_calls=(),
+        usage=vectors.usage,
+        timings=Timings(),
+        warnings=(),
+        strategy="embedding",
+    )
 
 
 def told(finished: Finished, events: Sequence[AgentEvent] = ()) -> Told:
