@@ -44,7 +44,8 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     may call it, "*" for all. keep_alive_s: a model that no request has used for so long is closed, 0 keeps it until its
     room is needed. answer_s: for one answer, 0 for no limit. streams: requests answered at once; queue: those that wait
     besides, each for at most queue_s. body: bytes of a request. request_s: for its headers and body to arrive. drain_s:
-    what SIGTERM gives to requests that are being answered. prompts: log what is asked and answered.
+    what SIGTERM gives to requests that are being answered. prompts: log what is asked and answered. mcp_tools: those
+    that are offered at /mcp, beside agents.
     """
 
     host: str = "127.0.0.1"
@@ -62,6 +63,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     request_s: float = 30.0
     drain_s: float = 30.0
     prompts: bool = False
+    mcp_tools: tuple[str, ...] = ("calculator", "dates")
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,8 @@ from smidgen.errors import DeadlineExceeded, SmidgenError
 from smidgen.events import AgentEvent, Failed, Finished, Generated, Notice, StepStarted, TextDelta
 from smidgen.messages import GenerateRequest
 
-Write = Callable[[AgentModel], Awaitable[tuple[GenerateRequest, tuple[Notice, ...]]]]
+Written = tuple[GenerateRequest, tuple[Notice, ...]]
+Write = Callable[[AgentModel], Awaitable[Written]]
 """Writes the request for the model that was loaded, with what its user must be told of it (a prompt that was cut).
 Raises typed errors."""
 

@@ -10,5 +10,8 @@ faults     which status a typed error has
 metrics    figures for Prometheus
 manners/   Host and Origin, keys, limits, request ids; errors in the shape of whoever asked
 client_tools   tools that clients bring and run themselves
+agents/    agents, their runs and sessions
+mcp/       the Model Context Protocol, as a server
+page/      the page in the browser
 openai/    chat completions, completions, embeddings, models, responses
 """

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from smidgen.api import anthropic, catalog, faults, llama_server
+from smidgen.api import anthropic, catalog, faults, llama_server, ollama
 from smidgen.api.agents.routes import routes as agents_routes
 from smidgen.api.agents.runs import Runs
 from smidgen.api.manners import refusal
@@ -33,6 +33,7 @@ FAMILIES = (
     models.routes,
     llama_server.routes,
     anthropic.routes,
+    ollama.routes,
 )
 
 
@@ -69,6 +70,7 @@ def error_response(request: Request, info: ErrorInfo, status: int = 0) -> Respon
         code=info.code,
         retry_after=faults.retry_after(info),
         request_id=getattr(request.state, "request_id", ""),
+        param=str(info.details.get("param") or info.details.get("field") or ""),
     )
     return Response(body, status_code=status, headers=dict(headers))
 
@@ -80,8 +82,11 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    told = "; ".join(_place(one) for one in error.errors()[:5])
-    info = ErrorInfo(code="invalid_request", message=f"The request can't be used: {told}.", fault="caller")
+    wrong = error.errors()[:5]
+    told = "; ".join(_place(one) for one in wrong)
+    param = next((str(part) for one in wrong[:1] for part in one["loc"] if part != "body"), "")
+    message = f"The request can't be used: {told}."
+    info = ErrorInfo(code="invalid_request", message=message, fault="caller", details={"param": param})
     return error_response(request, info)
 
 

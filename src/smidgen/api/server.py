@@ -86,7 +86,7 @@ async def answer(
     ready: told the addresses once it listens. preload: load the default model right away."""
     async with runtime or Runtime(config) as opened:
         service = Service(opened, config.serve)
-        mcp = Mounted(service)
+        mcp = Mounted(service, tools=config.serve.mcp_tools)
         runs = Runs(service, await _sessions(config))
         app = stack(application(service, runs, mcp), config.serve)
         settings = uvicorn.Config(

@@ -5,6 +5,7 @@ Everything here is on the runtime's home loop, which is the server's.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -13,13 +14,15 @@ from typing import Any, cast
 
 import msgspec
 
-from smidgen.agent.completion import Write
+from smidgen.agent import AgentModel
+from smidgen.agent.completion import Write, Written
 from smidgen.agent.deadline import Deadline
 from smidgen.api.admission import Admission
+from smidgen.api.agents.known import ForAgent, known_agents
 from smidgen.api.metrics import Metrics
 from smidgen.api.streams import Stream
 from smidgen.config import Serve
-from smidgen.errors import SmidgenError, UnknownModel
+from smidgen.errors import ErrorInfo, SmidgenError, UnknownModel
 from smidgen.events import AgentEvent, Failed, Finished, Notice
 from smidgen.messages import Embeddings, Message, Timings
 from smidgen.models.library import ModelFile
@@ -28,6 +31,9 @@ from smidgen.runtime.leased import completed
 from smidgen.runtime.runtime import Runtime
 from smidgen.tools.external import ExternalTool
 from smidgen.tools.registry import near_names
+
+log = logging.getLogger("smidgen.api")
+prompts_log = logging.getLogger("smidgen.api.prompts")
 
 DEFAULT_NAMES = ("", "default")
 """What clients send that leave the choice of the model to the server."""
@@ -62,13 +68,16 @@ class Service:
     # --- models -----------------------------------------------------------------------------------------------------
 
     def model(self, name: str | None) -> str:
-        """The spec to use for a name that a client gave. Only pulled models can be named, and the one that the server
-        was started with. Raises UnknownModel, ModelNotPulled."""
+        """The spec to use for a name that a client gave. Only pulled models can be named, the one that the server was
+        started with, and agents, which have one (`ForAgent`). Raises UnknownModel, ModelNotPulled."""
         wanted = (name or "").strip()
         default = self.runtime.model_name
         if wanted in DEFAULT_NAMES or wanted == default:
             return default
         plain = wanted.removesuffix(":latest")
+        agents = known_agents(self.runtime.config)
+        if plain in agents and plain not in {file.name for file in self.installed()}:
+            return ForAgent(self.model(agents[plain].model), agents[plain])
         if plain in (default, self.runtime.name_of(default)):
             return default
         if any(sign in plain for sign in ("/", "\\", ":")) or plain.endswith(".gguf"):
@@ -99,11 +108,22 @@ class Service:
         keep_s: Keep = msgspec.UNSET,
         **options: Any,
     ) -> Stream:
-        """An answer to a conversation. keep_s: see `Keep`. options: `AgentOptions`. Raises InvalidRequest, ConstraintError and the like at
-        once; what goes wrong later is a `Failed`, or what `Stream.begin` raises."""
+        """An answer to a conversation. tools: of whoever asked; an agent has its own besides. keep_s: see `Keep`.
+        options: `AgentOptions`. Raises InvalidRequest, ConstraintError and the like at once; what goes wrong later is a
+        `Failed`, or what `Stream.begin` raises."""
         given: dict[str, Any] = {"max_tokens": 0, "timeout_s": self.serve.answer_s, "seed": fresh_seed(), **options}
-        agent = Agent(runtime=self.runtime, model=model, tools=tools, **cast(AgentOptions, given))
-        return self.stream(kind, model, lambda: agent.astream(messages), keep_s)
+        system, own = "", tuple[str, ...]()
+        if isinstance(model, ForAgent):
+            system, own = model.agent.system, model.agent.tools
+            given.setdefault("max_steps", model.agent.max_steps)
+            if model.agent.temperature is not None:
+                given.setdefault("temperature", model.agent.temperature)
+        all_tools = (*own, *tools)
+        agent = Agent(
+            runtime=self.runtime, model=str(model), tools=all_tools, system=system, **cast(AgentOptions, given)
+        )
+        asked = next((message.content for message in reversed(messages) if message.role == "user"), "")
+        return self.stream(kind, model, lambda: agent.astream(messages), keep_s, asked=lambda: asked)
 
     def complete(
         self,
@@ -116,9 +136,18 @@ class Service:
     ) -> Stream:
         """A text continued as `write` says."""
         limit = self.serve.answer_s if timeout_s is None else timeout_s
-        return self.stream(
-            kind, model, lambda: completed(self.runtime, model, write, strategy=kind, timeout_s=limit or None), keep_s
-        )
+        asked = ""
+
+        async def noted(loaded: AgentModel) -> Written:
+            nonlocal asked
+            written = await write(loaded)
+            asked = "".join(segment.text for segment in written[0].prompt)
+            return written
+
+        def start() -> AsyncGenerator[AgentEvent, None]:
+            return completed(self.runtime, model, noted, strategy=kind, timeout_s=limit or None)
+
+        return self.stream(kind, model, start, keep_s, asked=lambda: asked)
 
     def stream(
         self,
@@ -126,9 +155,23 @@ class Service:
         model: str,
         start: Callable[[], AsyncGenerator[AgentEvent, None]],
         keep_s: Keep = msgspec.UNSET,
+        *,
+        asked: Callable[[], str] = lambda: "",
     ) -> Stream:
-        """Any run of this model, when its turn comes. kind: for the metrics."""
-        return Stream(self._admitted(kind, model, start, keep_s))
+        """Any run of this model, when its turn comes. kind: for the metrics. asked: gives what was asked, for the log,
+        once the run has ended; it is called only where the settings want that logged."""
+        events = self._admitted(kind, model, start, keep_s)
+        return Stream(self._logged(kind, asked, events) if self.serve.prompts else events)
+
+    async def _logged(
+        self, kind: str, asked: Callable[[], str], events: AsyncGenerator[AgentEvent, None]
+    ) -> AsyncGenerator[AgentEvent, None]:
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Finished):
+                    line = {"kind": kind, "model": event.model, "asked": asked(), "answered": event.text}
+                    prompts_log.info("%s", msgspec.json.encode(line).decode())
+                yield event
 
     def keep(self, model: str, keep_s: Keep = msgspec.UNSET) -> None:
         """How long a model stays after it was last used. Raises UnknownModel, InvalidRequest."""
@@ -173,9 +216,18 @@ class Service:
                     async with aclosing(start()) as events:
                         async for event in events:
                             seen(event)
-                            yield event
+                            yield self._outward(event)
         except SmidgenError as error:
             yield Failed(error=error.info())
+
+    @staticmethod
+    def _outward(event: AgentEvent) -> AgentEvent:
+        """What went wrong inside is for the log: it may hold anything."""
+        if not isinstance(event, Failed) or event.error.code != "internal":
+            return event
+        log.error("a run failed: %s", event.error.message)
+        message = "Something went wrong inside smidgen."
+        return Failed(error=ErrorInfo(code="internal", message=message, hint="Its log says what."))
 
 
 def _embedded(model: str, vectors: Embeddings) -> Finished:

@@ -12,6 +12,7 @@ from smidgen.errors import (
     ModelError,
     NoAnswer,
     OutOfMemory,
+    SessionsUnavailable,
     SmidgenError,
     ToolFailed,
 )
@@ -36,6 +37,7 @@ _BY_ERROR: tuple[tuple[type[SmidgenError], int], ...] = (
     (DiskFull, MODEL_FILE),
     (EngineError, ENGINE),
     (OutOfMemory, ENGINE),
+    (SessionsUnavailable, ENGINE),
     (DeadlineExceeded, DEADLINE),
     (Cancelled, INTERRUPTED),
 )

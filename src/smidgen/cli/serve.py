@@ -73,6 +73,7 @@ def _log(arguments: argparse.Namespace) -> None:
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("smidgen.api.access").setLevel(logging.WARNING if arguments.quiet else logging.INFO)
+    logging.getLogger("smidgen.api.prompts").setLevel(logging.INFO)  # written only where the settings want it
 
 
 async def _served(arguments: argparse.Namespace, config: Config) -> int:

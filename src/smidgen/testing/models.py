@@ -78,7 +78,7 @@ class ScriptedModels:
 
     def name_of(self, spec: str) -> str:
         self._known(spec)
-        return spec
+        return str(spec)
 
     def held(self) -> tuple[HeldModel, ...]:
         return tuple(

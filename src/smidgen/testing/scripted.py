@@ -157,7 +157,7 @@ def prompt_of(text: str) -> Prompt:
 
 
 def _bytes(prompt: Prompt) -> bytes:
-    return "".join(segment.text for segment in prompt).encode()
+    return b"".join(segment.text.encode() + bytes(segment.tokens) for segment in prompt)
 
 
 def _hashed(text: str) -> tuple[float, ...]:

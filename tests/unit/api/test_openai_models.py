@@ -11,15 +11,29 @@ from smidgen.models.library import ModelFile
 from smidgen.testing import ScriptedEngine, tiny_llama
 
 
+def warm(models: dict[str, Any]) -> dict[str, bool]:
+    return {entry["id"]: entry["smidgen"]["warm"] for entry in models["data"] if entry["smidgen"]["kind"] != "agent"}
+
+
+async def test_an_agent_is_asked_like_a_model_and_uses_its_own_tools(serving: Serving) -> None:
+    async with serving() as client:  # the script has no answer: rules give it
+        body = {"model": "assistant", "messages": [{"role": "user", "content": "What is 17.5% of 2,340?"}]}
+        answer = (await client.post("/v1/chat/completions", json=body)).json()
+        assert "409.5" in answer["choices"][0]["message"]["content"] and answer["smidgen"]["strategy"] == "rules"
+        told = (await client.get("/v1/models/assistant")).json()
+        assert told["smidgen"]["kind"] == "agent" and "calculator" in told["smidgen"]["tools"]
+
+
 async def test_all_models_are_listed(serving: Serving) -> None:
     async with serving(["Hi"], others={"other": ScriptedEngine(name="other")}) as client:
         before = (await client.get("/v1/models")).json()
         await client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "Hi"}]})
         after = (await client.get("/v1/models")).json()
     assert before["object"] == "list"
-    assert {entry["id"]: entry["smidgen"]["warm"] for entry in before["data"]} == {"tiny": False, "other": False}
-    assert {entry["id"]: entry["smidgen"]["warm"] for entry in after["data"]} == {"tiny": True, "other": False}
-    assert all(entry["object"] == "model" and entry["owned_by"] == "llamacpp" for entry in after["data"])
+    assert warm(before) == {"tiny": False, "other": False}
+    assert warm(after) == {"tiny": True, "other": False}
+    owners = {entry["id"]: entry["owned_by"] for entry in after["data"] if entry["object"] == "model"}
+    assert owners == {"tiny": "llamacpp", "other": "llamacpp", "assistant": "smidgen"}
     assert [entry["id"] for entry in after["data"] if entry["smidgen"]["default"]] == ["tiny"]
 
 

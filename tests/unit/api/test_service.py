@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -86,3 +87,16 @@ async def test_answers_differ_from_time_to_time_unless_a_seed_is_given(serving: 
         assert isinstance(engine, ScriptedEngine)
         seeds = [request.sampling.seed for request in engine.generated]
         assert seeds[0] != seeds[1] and seeds[2:] == [5, 5]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_what_is_asked_and_answered_is_logged_only_where_it_is_wanted(
+    serving: Serving, caplog: pytest.LogCaptureFixture, wanted: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving(["Hidden answer.", "more text"], prompts=wanted) as client:
+        chat = {"messages": [{"role": "user", "content": "Secret question"}]}
+        await client.post("/v1/chat/completions", json=chat)
+        await client.post("/v1/completions", json={"prompt": "Secret beginning"})
+    for text in ("Secret question", "Hidden answer.", "Secret beginning", "more text"):
+        assert (text in caplog.text) is wanted

@@ -6,16 +6,13 @@ from typing import Any
 
 import msgspec
 
+from smidgen.api.agents.known import known_agents
 from smidgen.api.service import Service, fresh_seed
 from smidgen.config import AgentConfig
 from smidgen.errors import UnknownAgent
 from smidgen.runtime.agent import Agent, ApproveLike
-from smidgen.runtime.toolbox import DATES, GROUPS, NAMES
+from smidgen.runtime.toolbox import GROUPS, NAMES
 from smidgen.tools.registry import near_names
-
-ASSISTANT = "assistant"
-RESERVED = ("runs", "sessions", "tools")
-"""Names that are paths of the API already."""
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +27,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def agents_of(service: Service) -> dict[str, AgentConfig]:
-    usual = AgentConfig(description="Answers, calculates, and knows the calendar.", tools=("calculator", *DATES))
-    own = {name: agent for name, agent in service.runtime.config.agents.items() if name not in RESERVED}
-    return {ASSISTANT: usual, **own}
+    return dict(known_agents(service.runtime.config))
 
 
 def named(service: Service, name: str) -> AgentConfig:

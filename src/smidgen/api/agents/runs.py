@@ -180,9 +180,14 @@ class Runs:
     def _stream(self, held: _Held, given: Sequence[Message], body: RunRequest, options: AgentOptions) -> Stream:
         agent: Agent = held.chat.agent
         if body.messages is not None:
-            return self._service.stream("agent", agent.model, lambda: agent.astream(given, **options))
+            asked = given[-1].content if given else ""
+            return self._service.stream(
+                "agent", agent.model, lambda: agent.astream(given, **options), asked=lambda: asked
+            )
         text = body.input or ""
-        return self._service.stream("agent", agent.model, lambda: held.chat.astream(text, **options))
+        return self._service.stream(
+            "agent", agent.model, lambda: held.chat.astream(text, **options), asked=lambda: text
+        )
 
     # --- finding and changing them ------------------------------------------------------------------------------------
 

@@ -54,21 +54,23 @@ def refusal(
     code: str = "",
     retry_after: int = 0,
     request_id: str = "",
+    param: str = "",
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Status, headers and body of an error, as the clients of this path expect it.
 
     code: stable, for programs; it is told where the shape has room for it. retry_after: seconds, 0 for none.
-    request_id: told in the body where the shape has room. Content-Length is left to whoever sends it."""
+    request_id, param (the field that is wrong): told in the body where the shape has room. Content-Length is left to
+    whoever sends it."""
     headers = {"content-type": "application/json"}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     if retry_after > 0:
         headers["retry-after"] = str(retry_after)
     told = f"{message} {hint}".strip()
-    return status, headers, _encode(_shape(family(path), status, told, code, request_id))
+    return status, headers, _encode(_shape(family(path), status, told, code, request_id, param))
 
 
-def _shape(whose: Family, status: int, told: str, code: str, request_id: str) -> dict[str, Any]:
+def _shape(whose: Family, status: int, told: str, code: str, request_id: str, param: str) -> dict[str, Any]:
     if whose == "ollama":
         return {"error": told}
     if whose == "anthropic":
@@ -78,7 +80,7 @@ def _shape(whose: Family, status: int, told: str, code: str, request_id: str) ->
             error["details"] = {"error_code": code}
         return {"type": "error", "error": error, "request_id": request_id or None}
     if whose == "openai":
-        return {"error": {"message": told, "type": _openai_type(status), "param": None, "code": code or None}}
+        return {"error": {"message": told, "type": _openai_type(status), "param": param or None, "code": code or None}}
     kind = LLAMA.get(status, "invalid_request_error" if status < 500 else "server_error")
     if code == "context_overflow":
         kind = "exceed_context_size_error"

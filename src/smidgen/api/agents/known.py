@@ -1,0 +1,29 @@
+"""The agents there are: one that is always there, and those of the configuration. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from smidgen.config import AgentConfig, Config
+from smidgen.runtime.toolbox import DATES
+
+ASSISTANT = "assistant"
+RESERVED = ("runs", "sessions", "tools")
+"""Names that are paths of the API already."""
+
+
+class ForAgent(str):
+    """A model's spec that was asked for by an agent's name: whoever runs it runs that agent."""
+
+    agent: AgentConfig
+
+    def __new__(cls, spec: str, agent: AgentConfig) -> ForAgent:
+        made = super().__new__(cls, spec)
+        made.agent = agent
+        return made
+
+
+def known_agents(config: Config) -> Mapping[str, AgentConfig]:
+    usual = AgentConfig(description="Answers, calculates, and knows the calendar.", tools=("calculator", *DATES))
+    own = {name: agent for name, agent in config.agents.items() if name not in RESERVED}
+    return {ASSISTANT: usual, **own}
