@@ -2,9 +2,12 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
@@ -25,9 +28,23 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = "smollm2-135m"
 EMBEDDER = "all-minilm-l6-v2"
-NOT_SMIDGEN = ("make ", "pip install ", "CMAKE_ARGS=", "python examples/", "python benchmarks/", "smidgen tune ")
+NOT_SMIDGEN = (
+    "make ",
+    "pip install ",
+    "CMAKE_ARGS=",
+    "python examples/",
+    "python benchmarks/",
+    "smidgen tune ",
+    "smidgen serve",
+)
 """What `sh` blocks may begin with: setting up, which no test does here, and what takes minutes, whose parts tests/model
 runs. Everything else is `console` and is run."""
+
+
+OTHERS_FILES = {"yaml", "json", "lua", "vim"}
+"""Files of other programs, most of which can't be had here."""
+SERVED = "localhost:8012"
+SERVER_S = 90
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -61,10 +78,42 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "SMIDGEN_CONFIG": str(config), "SMIDGEN_AUDIT": "off"}
 
 
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """`smidgen serve` where the pages say that it is."""
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            free.bind(("127.0.0.1", 8012))
+        except OSError:
+            pytest.skip("something else listens on port 8012")
+    folder = tmp_path_factory.mktemp("serving")
+    (folder / "config.toml").touch()
+    environment = {
+        **os.environ,
+        "SMIDGEN_CONFIG": str(folder / "config.toml"),
+        "SMIDGEN_SESSIONS": str(folder / "sessions.sqlite"),
+        "SMIDGEN_AUDIT": "off",
+    }
+    log = (folder / "log").open("w+")
+    command = [sys.executable, "-m", "smidgen", "serve"]
+    with log, subprocess.Popen(command, env=environment, stderr=log, cwd=folder) as server:
+        until = time.monotonic() + SERVER_S
+        while "listening on" not in (folder / "log").read_text():
+            assert server.poll() is None and time.monotonic() < until, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield
+        server.terminate()
+
+
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_python_of_a_page_runs_from_top_to_bottom(
+    page: Path, environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if SERVED in "".join(blocks(page, "python")):
+        request.getfixturevalue("serving")
     program = tmp_path / f"page_{page.stem}.py"
     program.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
     done = subprocess.run(
@@ -85,8 +134,10 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, environment: d
 @pytest.mark.skipif(sys.platform == "win32", reason="the examples are for a POSIX shell")
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda part: getattr(part, "name", part))
 def test_every_command_of_a_page_succeeds(
-    page: Path, command: str, environment: dict[str, str], tmp_path: Path
+    page: Path, command: str, environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    if SERVED in command:
+        request.getfixturevalue("serving")
     folder = tmp_path / "work"
     folder.mkdir()
     done = subprocess.run(
@@ -101,6 +152,8 @@ def test_every_command_of_a_page_succeeds(
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    if SERVED in command:
+        assert done.stdout and '"error"' not in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -111,7 +164,7 @@ def test_blocks_that_are_not_run_only_set_things_up(page: Path) -> None:
     for text in [*blocks(page, ""), *blocks(page, "text")]:
         assert not any(line.startswith("$ ") for line in text.splitlines()), "output only: commands are `console`"
     kinds = {kind for kind, _ in FENCE.findall(page.read_text(encoding="utf-8"))}
-    assert kinds <= {"", "text", "sh", "console", "python", "toml"}
+    assert kinds <= {"", "text", "sh", "console", "python", "toml", *OTHERS_FILES}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
