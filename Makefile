@@ -10,6 +10,8 @@ export ASK
 
 TEST_MODELS := smollm2-135m qwen2.5-coder-0.5b gemma-3-270m all-minilm-l6-v2
 PYTEST_ARGS ?=
+# Two at a time; the others have models that take all cores, or count on being alone.
+WITHOUT_MODEL := tests/contract tests/dialects tests/unit
 BENCH_ARGS ?=
 
 VENV := .venv
@@ -39,7 +41,9 @@ run: setup
 test: setup-dev models
 	@status=0; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
-	$(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; \
+	if [ -n "$(PYTEST_ARGS)" ]; then $(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; else \
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(WITHOUT_MODEL) || status=$$?; \
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(WITHOUT_MODEL)) || status=$$?; fi; \
 	exit $$status
 
 lint: setup-dev
