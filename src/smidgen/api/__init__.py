@@ -14,4 +14,6 @@ agents/    agents, their runs and sessions
 mcp/       the Model Context Protocol, as a server
 page/      the page in the browser
 openai/    chat completions, completions, embeddings, models, responses
+anthropic/ messages, and their tokens counted
+ollama/    chat, generate, embed; models listed, shown, pulled, copied, deleted
 """

@@ -23,6 +23,7 @@ BY_CODE: Mapping[str, int] = {
     "engine_unavailable": 503,
     "sessions_unavailable": 503,
     "disk_full": 507,
+    "download": 502,
     "no_answer": 502,
 }
 BY_FAULT: Mapping[str, int] = {"caller": 400, "model": 500, "system": 500, "bug": 500}
