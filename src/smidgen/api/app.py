@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from smidgen.api import anthropic, catalog, faults, llama_server, ollama
+from smidgen.api import anthropic, catalog, faults, llama_server, ollama, page
 from smidgen.api.agents.routes import routes as agents_routes
 from smidgen.api.agents.runs import Runs
 from smidgen.api.manners import refusal
@@ -25,6 +25,7 @@ from smidgen.errors import ErrorInfo, SmidgenError
 log = logging.getLogger("smidgen.api")
 
 FAMILIES = (
+    page.routes,
     catalog.routes,
     chat.routes,
     completions.routes,
