@@ -2,6 +2,10 @@
 
 A transaction is durable against `kill -9` when it has ended: what was written is the system's then. Those that
 acknowledge a turn also reach the disk (`synchronous=FULL`), so that a power cut loses none.
+
+A damaged file is moved aside only under a lock and after another look, because another process may have done so first:
+its new file must stay where it is. A file that was moved or deleted while it was open is noticed at the next write,
+which is then not acknowledged.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from smidgen.errors import SessionsUnavailable
+from smidgen.events import Notice
 from smidgen.sessions.schema import NewerSchema, prepare
 
 log = logging.getLogger("smidgen.sessions")
@@ -33,9 +38,10 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.notices: list[str] = []
+        self.notices: list[Notice] = []
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     async def open(self) -> None:
         """Raises SessionsUnavailable. A damaged file is moved aside, and a new one begun."""
@@ -90,6 +96,11 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        if self._found() != self._file:
+            raise SessionsUnavailable(
+                f"{self.path.name} was moved or deleted while it was in use.",
+                hint="Put it back or leave it, and start smidgen again.",
+            )
         return result
 
     def _opened(self) -> None:
@@ -100,12 +111,32 @@ class Database:
         try:
             self._connection = self._connected()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in DAMAGED:
+            if not _is_damage(error):
                 raise
-            self._set_aside(error)
-            self._connection = self._connected()
+            self._connection = self._connected_anew()
+        self._file = self._found()
+
+    def _connected_anew(self) -> sqlite3.Connection:
+        from filelock import FileLock  # for damage only, which is rare
+
+        try:
+            with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=BUSY_S):
+                try:
+                    return self._connected()
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                    self._set_aside(error)
+                return self._connected()
+        except OSError as error:  # a lock that isn't had in time is one
+            raise self._unavailable(error) from error
 
     def _connected(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            try:
+                self.path.touch(mode=0o600)  # what is said to an agent is nobody else's
+            except OSError as error:
+                raise self._unavailable(error) from error
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -132,7 +163,8 @@ class Database:
         number = 1
         while self.path.with_name(f"{self.path.name}.corrupt-{number}").exists():
             number += 1
-        for ending in ("", "-wal", "-shm"):
+        # The file itself is last: whoever finds none begins a new one, whose log must not be moved.
+        for ending in ("-wal", "-shm", ""):
             old = self.path.with_name(self.path.name + ending)
             try:
                 old.rename(self.path.with_name(f"{self.path.name}.corrupt-{number}{ending}"))
@@ -143,7 +175,15 @@ class Database:
         name = self.path.name
         told = f"{name} was damaged ({error}); it is kept as {name}.corrupt-{number}, and a new one begun."
         log.warning("%s", told)
-        self.notices.append(told)
+        self.notices.append(Notice(code="sessions_damaged", message=told))
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file lies there now: device and inode."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _closed(self) -> None:
         if self._connection is not None:
@@ -157,9 +197,14 @@ class Database:
             sqlite3.SQLITE_BUSY: "Another program holds the file; try again.",
             sqlite3.SQLITE_READONLY: "Make the file and its folder writable, or let `sessions` name another file.",
             sqlite3.SQLITE_CANTOPEN: "Make its folder writable, or let `sessions` name another file.",
+            **dict.fromkeys(DAMAGED, "Start smidgen again: it keeps the damaged file aside and begins a new one."),
         }
         return SessionsUnavailable(
             f"Conversations can't be kept in {self.path.name}: {error}.",
             hint=hints.get(code, "Look at the file and its folder."),
             retryable=code == sqlite3.SQLITE_BUSY,
         )
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED

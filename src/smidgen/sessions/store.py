@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from smidgen.errors import ErrorInfo, UnknownRun, UnknownSession
-from smidgen.events import Failed
+from smidgen.events import Failed, Notice
 from smidgen.messages import Message
 from smidgen.sessions import Run, Session, SessionInfo, Status, StoredEvent
 from smidgen.sessions.database import Database
@@ -21,8 +21,8 @@ from smidgen.sessions.owners import is_alive, this_process
 TITLE = 80
 """Characters of a title that is taken from the first words."""
 
-LOOSE_DAYS = 30
-"""Days for which runs of no session are kept."""
+LOOSE_S = 30 * 86400.0
+"""Seconds for which runs of no session are kept after their end."""
 
 INTERRUPTED = Failed(
     error=ErrorInfo(
@@ -49,7 +49,7 @@ class SessionStore:
         self._database = Database(path)
 
     @property
-    def notices(self) -> tuple[str, ...]:
+    def notices(self) -> tuple[Notice, ...]:
         """What its user must be told of how it was opened."""
         return tuple(self._database.notices)
 
@@ -57,6 +57,17 @@ class SessionStore:
         """Runs of processes that are gone become "interrupted", and are told so as their last event."""
         await self._database.open()
         await self._database.write(_taken_over)
+        await self.prune(LOOSE_S)
+
+    async def prune(self, older_than_s: float) -> int:
+        """Deletes runs of no session, with their events, that ended longer ago than that. How many there were."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            before = (datetime.now(UTC) - timedelta(seconds=older_than_s)).isoformat(timespec="milliseconds")
+            old = "session IS NULL AND ended != '' AND ended < ?"
+            return connection.execute(f"DELETE FROM runs WHERE {old}", (before,)).rowcount
+
+        return await self._database.write(work, to_disk=False)
 
     async def aclose(self) -> None:
         await self._database.aclose()
@@ -217,8 +228,6 @@ def _taken_over(connection: sqlite3.Connection) -> None:
             _add_events(connection, number, [_encode(INTERRUPTED)])
             change = "UPDATE runs SET status = 'interrupted', ended = ? WHERE number = ?"
             connection.execute(change, (_now(), number))
-    long_ago = (datetime.now(UTC) - timedelta(days=LOOSE_DAYS)).isoformat(timespec="milliseconds")
-    connection.execute("DELETE FROM runs WHERE session IS NULL AND ended != '' AND ended < ?", (long_ago,))
 
 
 def _session_row(connection: sqlite3.Connection, session_id: str) -> tuple[Any, ...]:

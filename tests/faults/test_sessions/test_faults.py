@@ -8,6 +8,10 @@ import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +22,21 @@ from smidgen.sessions import SessionStore
 from smidgen.sessions import database as database_module
 
 TURNS = Path(__file__).with_name("turns.py")
+BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "session_kills.py"
 TURN = (Message(role="user", content="hello"),)
-KILLS = 8
+KILLS, MORE_KILLS = 8, 40
+NOBODY = 65534
 
 
-def killed_after(path: Path, session: str, first: int, acknowledged: int) -> int:
-    """How many turns a process had acknowledged when it was killed in the midst of the next."""
+def killed_after(path: Path, session: str, first: int, acknowledged: int, later_s: float = 0.0) -> int:
+    """How many turns a process had acknowledged when it was killed: so many, and what came in the seconds after."""
     command = [sys.executable, str(TURNS), str(path), session, str(first)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if int(line) - first + 1 == acknowledged:
                 break
+        time.sleep(later_s)
         process.kill()
         return acknowledged + len(process.stdout.read().split())
 
@@ -40,7 +47,8 @@ async def test_kill_9_loses_no_acknowledged_turn(tmp_path: Path) -> None:
         session = (await store.create_session("a")).id
     acknowledged = 0
     for _ in range(KILLS):
-        acknowledged += await asyncio.to_thread(killed_after, path, session, acknowledged, seed.randint(1, 25))
+        some, later_s = seed.randint(1, 5), seed.random() * 0.01
+        acknowledged += await asyncio.to_thread(killed_after, path, session, acknowledged, some, later_s)
         async with SessionStore(path) as store:
             found = await store.session(session)
             turns = [message.content for message in found.messages if message.role == "user"]
@@ -49,6 +57,14 @@ async def test_kill_9_loses_no_acknowledged_turn(tmp_path: Path) -> None:
             assert len(found.messages) == 2 * len(turns)  # turns are whole
             assert {run.status for run in await store.runs(session)} <= {"finished", "interrupted"}
             acknowledged = len(turns)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="its children are forks")
+def test_kills_at_any_moment_that_the_benchmark_counts() -> None:
+    command = [sys.executable, str(BENCHMARK), str(MORE_KILLS)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{MORE_KILLS} kills: 0 of "), done.stdout
 
 
 async def test_two_processes_write_at_once(tmp_path: Path) -> None:
@@ -66,12 +82,54 @@ async def test_a_damaged_file_is_set_aside_and_that_is_told(tmp_path: Path, dama
     for number in (1, 2):
         path.write_bytes(damage)
         async with SessionStore(path) as store:
-            assert store.notices and f"sessions.sqlite.corrupt-{number}" in store.notices[0]
+            (notice,) = store.notices
+            assert notice.code == "sessions_damaged" and f"sessions.sqlite.corrupt-{number}" in notice.message
             await store.create_session("a")
         assert (tmp_path / f"sessions.sqlite.corrupt-{number}").read_bytes() == damage
         for left in tmp_path.glob("sessions.sqlite*"):
-            if "corrupt" not in left.name:
+            if "corrupt" not in left.name and left.suffix != ".lock":
                 left.unlink()
+
+
+async def test_two_that_find_the_damage_at_once_begin_one_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sessions.sqlite"
+    path.write_bytes(b"This is no database at all. " * 200)
+    first, second = SessionStore(path), SessionStore(path)
+    found, go_on, real = threading.Event(), threading.Event(), database_module.Database._connected_anew
+
+    def late(database: database_module.Database) -> sqlite3.Connection:
+        if database is second._database:
+            found.set()
+            assert go_on.wait(60)
+        return real(database)
+
+    monkeypatch.setattr(database_module.Database, "_connected_anew", late)
+    opening = asyncio.create_task(second.open())
+    assert await asyncio.to_thread(found.wait, 60)
+    async with first:
+        session = await first.create_session("a")
+        go_on.set()
+        await opening
+        await first.append(session.id, TURN)
+        assert (await second.session(session.id)).messages == TURN
+    assert second.notices == ()
+    await second.aclose()
+    assert len([left for left in tmp_path.iterdir() if "corrupt" in left.name]) == 1
+
+
+async def test_a_file_that_is_deleted_while_in_use_acknowledges_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.sqlite"
+    async with SessionStore(path) as store:
+        session = await store.create_session("a")
+        for left in tmp_path.glob("sessions.sqlite*"):
+            left.unlink()
+        with pytest.raises(SessionsUnavailable, match="moved or deleted"):
+            await store.append(session.id, TURN)
+    assert not path.exists()
+    async with SessionStore(path) as store:
+        await store.create_session("a")
 
 
 async def test_a_page_in_the_midst_that_is_damaged_is_noticed(tmp_path: Path) -> None:
@@ -108,6 +166,38 @@ async def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(SessionsUnavailable, match="can't be kept"):
         await store.open()
     await store.aclose()
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    if not hasattr(os, "geteuid"):
+        pytest.skip("folders have no such rights here")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o555)
+        was = os.geteuid()
+        if was == 0:  # root may write anywhere
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            os.seteuid(was)
+            folder.chmod(0o700)
+
+
+async def test_a_read_only_folder_is_said(read_only_folder: Path) -> None:
+    store = SessionStore(read_only_folder / "sessions.sqlite")
+    with pytest.raises(SessionsUnavailable, match="can't be kept"):
+        await store.open()
+    await store.aclose()
+    assert list(read_only_folder.iterdir()) == []
+
+
+async def test_nobody_else_may_read_what_is_said(tmp_path: Path) -> None:
+    async with SessionStore(tmp_path / "sessions.sqlite") as store:
+        await store.create_session("a")
+        modes = {left.name: left.stat().st_mode & 0o077 for left in tmp_path.iterdir()}
+    assert len(modes) == 3 and set(modes.values()) == {0}
 
 
 async def test_a_full_disk_is_said_and_what_was_kept_stays(tmp_path: Path) -> None:

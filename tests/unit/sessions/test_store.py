@@ -128,6 +128,19 @@ async def test_only_runs_of_processes_that_are_gone_are_taken_over(
         assert last.number == 2 and event.error.code == "interrupted" and event.error.retryable
 
 
+async def test_pruning_takes_ended_runs_of_no_session_and_their_events(store: SessionStore) -> None:
+    session = await store.create_session("a")
+    loose, lasting = await store.start_run(agent="a", model="m"), await store.start_run(agent="a", model="m")
+    kept = await store.start_run(agent="a", model="m", session=session.id)
+    for run in (loose, kept):
+        await store.end_run(run.id, "finished", events=[b"{}"])
+    assert await store.prune(3600) == 0
+    assert await store.prune(-1) == 1
+    with pytest.raises(UnknownRun):
+        await store.events(loose.id)
+    assert (await store.run(lasting.id)).status == "running" and len(await store.events(kept.id)) == 1
+
+
 async def test_old_runs_of_no_session_go_and_others_stay(
     store: SessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
