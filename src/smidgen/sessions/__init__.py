@@ -37,7 +37,7 @@ class Session(SessionInfo, frozen=True, kw_only=True):
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One request to an agent. session: "" if it belongs to none. ended: "" while it lasts. last_event: the number of
-    the latest event that is kept, 0 for none."""
+    the latest event that is kept, 0 for none. input: what was asked."""
 
     id: str
     session: str
@@ -47,6 +47,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     ended: str = ""
     last_event: int = 0
+    input: tuple[Message, ...] = ()
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from smidgen.errors import ErrorInfo, UnknownRun, UnknownSession
+from smidgen.errors import ErrorInfo, InvalidRequest, UnknownRun, UnknownSession
 from smidgen.events import Failed, Notice
 from smidgen.messages import Message
 from smidgen.sessions import Run, Session, SessionInfo, Status, StoredEvent
@@ -36,6 +36,7 @@ INTERRUPTED = Failed(
 
 _encode = msgspec.json.Encoder().encode
 _message = msgspec.json.Decoder(Message)
+_messages = msgspec.json.Decoder(tuple[Message, ...])
 
 
 class SessionStore:
@@ -146,12 +147,25 @@ class SessionStore:
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    async def start_run(self, *, agent: str, model: str, session: str = "", messages: Sequence[Message] = ()) -> Run:
-        """messages: what was asked. Raises UnknownSession."""
-        run = Run(id=_new_id("run_"), session=session, agent=agent, model=model, status="running", created=_now())
+    async def start_run(
+        self, *, agent: str, model: str, session: str = "", messages: Sequence[Message] = (), replaces: str = ""
+    ) -> Run:
+        """messages: what was asked. replaces: the session's last run, which is forgotten with the turn that it added.
+        Raises UnknownSession, UnknownRun, InvalidRequest."""
+        run = Run(
+            id=_new_id("run_"),
+            session=session,
+            agent=agent,
+            model=model,
+            status="running",
+            created=_now(),
+            input=tuple(messages),
+        )
 
         def work(connection: sqlite3.Connection) -> None:
             number = _session_row(connection, session)[0] if session else None
+            if replaces:
+                _take_back(connection, number, replaces)
             row = (run.id, number, agent, model, this_process(), run.status, run.created, _encode(messages))
             columns = "id, session, agent, model, owner, status, created, input"
             connection.execute(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -189,7 +203,7 @@ class SessionStore:
             found = connection.execute(f"{_RUNS} WHERE runs.id = ?", (run_id,)).fetchone()
             if found is None:
                 raise _no_run(run_id)
-            return Run(**_named(Run, found))
+            return _run_of(found)
 
         return await self._database.read(work)
 
@@ -199,7 +213,7 @@ class SessionStore:
         def work(connection: sqlite3.Connection) -> list[Run]:
             number = _session_row(connection, session_id)[0]
             rows = connection.execute(f"{_RUNS} WHERE runs.session = ? ORDER BY runs.number", (number,))
-            return [Run(**_named(Run, row)) for row in rows]
+            return [_run_of(row) for row in rows]
 
         return await self._database.read(work)
 
@@ -216,7 +230,7 @@ class SessionStore:
 
 _RUNS = """
 SELECT runs.id, coalesce(sessions.id, ''), runs.agent, runs.model, runs.status, runs.created, runs.ended,
-       (SELECT coalesce(max(events.number), 0) FROM events WHERE events.run = runs.number)
+       (SELECT coalesce(max(events.number), 0) FROM events WHERE events.run = runs.number), runs.input
 FROM runs LEFT JOIN sessions ON sessions.number = runs.session
 """
 
@@ -252,6 +266,32 @@ def _add_messages(connection: sqlite3.Connection, number: int, messages: Sequenc
     ).fetchone()
     rows = [(number, place + offset, _encode(message)) for offset, message in enumerate(messages, start=1)]
     connection.executemany("INSERT INTO messages VALUES (?, ?, ?)", rows)
+
+
+def last_turn(messages: Sequence[Message]) -> int:
+    """Where the last turn begins: the place of the last question, or the end if there is none."""
+    asked = [place for place, message in enumerate(messages) if message.role == "user"]
+    return asked[-1] if asked else len(messages)
+
+
+def _take_back(connection: sqlite3.Connection, session: int | None, run_id: str) -> None:
+    query = "SELECT number, id, status FROM runs WHERE session = ? ORDER BY number DESC LIMIT 1"
+    found = connection.execute(query, (session,)).fetchone()
+    if found is None or found[1] != run_id:
+        _run_number(connection, run_id)
+        raise InvalidRequest(f"{run_id} is not the last run of its session.", hint="Only the last one can be replaced.")
+    if found[2] == "finished":
+        said = connection.execute("SELECT place, data FROM messages WHERE session = ? ORDER BY place", (session,))
+        rows = list(said)
+        places = [place for place, _ in rows][last_turn([_message.decode(data) for _, data in rows]) :]
+        if places:
+            connection.execute("DELETE FROM messages WHERE session = ? AND place >= ?", (session, places[0]))
+    connection.execute("DELETE FROM runs WHERE number = ?", (found[0],))
+
+
+def _run_of(row: Sequence[Any]) -> Run:
+    *fields, asked = row
+    return Run(**dict(zip(Run.__struct_fields__, fields, strict=False)), input=_messages.decode(asked))
 
 
 def _run_number(connection: sqlite3.Connection, run_id: str) -> int:

@@ -311,3 +311,17 @@ async def test_where_events_cannot_be_kept_the_answer_goes_on_and_says_so(
         told = await streamed(client, input="Hi.", tools=[])
         assert told[-1][1] == "finished" and told[-1][2]["text"] == "Hello."
         assert [data["code"] for _, kind, data in told if kind == "notice"] == ["not_kept"]
+
+
+async def test_the_last_turn_is_taken_back_and_asked_otherwise(serving: Serving) -> None:
+    async with serving(["One.", "Two.", "Three."]) as client:
+        session = (await client.post("/v1/agents/sessions", json={})).json()["id"]
+        first = await streamed(client, input="Count.", session=session, tools=[])
+        second = await streamed(client, input="Go on.", session=session, tools=[])
+        body = {"input": "Go on, please.", "session": session, "tools": []}
+        refused = await client.post(ASSISTANT, json={**body, "replaces": first[0][2]["run"]})
+        assert refused.status_code == 400 and "last" in refused.json()["error"]["message"]
+        await streamed(client, **body, replaces=second[0][2]["run"])
+        told = (await client.get(f"/v1/agents/sessions/{session}")).json()
+        assert [message["content"] for message in told["messages"]] == ["Count.", "One.", "Go on, please.", "Three."]
+        assert [run["input"][0]["content"] for run in told["runs"]] == ["Count.", "Go on, please."]

@@ -19,11 +19,13 @@ class Turn(Strict):
 
 
 class RunRequest(Strict):
-    """`input` is the next message of the session; `messages` a whole conversation, for runs without one."""
+    """`input` is the next message of the session; `messages` a whole conversation, for runs without one.
+    `replaces`: the session's last run, whose question and answer are taken back."""
 
     input: Text | None = None
     messages: list[Turn] | None = None
     session: str | None = None
+    replaces: str | None = None
     model: str | None = None
     tools: list[str] | None = None
     system: Text | None = None
@@ -42,6 +44,8 @@ class RunRequest(Strict):
             raise ValueError("give either input or messages")
         if self.messages is not None and self.session:
             raise ValueError("a session has messages of its own: give input")
+        if self.replaces and not self.session:
+            raise ValueError("replaces needs the session of that run")
         if self.input is not None and not self.input.strip():
             raise ValueError("input is empty")
         return self

@@ -8,11 +8,13 @@ import msgspec
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 
+from smidgen.api.agents import answers
 from smidgen.api.agents.feed import Feed
 from smidgen.api.agents.live import encode
 from smidgen.api.agents.named import named, told, tools_told
 from smidgen.api.agents.requests import ApprovalRequest, RunRequest, SessionRequest, TitleRequest
 from smidgen.api.agents.runs import Runs
+from smidgen.api.documented import ANSWERING, EVENTS, KEEPING, TEXT, documented
 from smidgen.api.service import Service
 from smidgen.errors import UnknownRun
 from smidgen.sessions import Run
@@ -23,49 +25,49 @@ LAST_S = 3600.0
 def routes(service: Service, runs: Runs) -> APIRouter:
     router = APIRouter(prefix="/v1/agents", tags=["Agents"])
 
-    @router.get("")
+    @router.get("", **documented("Agents", answers.AGENTS))
     async def agents() -> Response:
         return _json({"agents": told(service)})
 
-    @router.get("/tools")
+    @router.get("/tools", **documented("Tools that agents can be given", answers.TOOLS))
     async def tools() -> Response:
         return _json(tools_told(service))
 
     # --- sessions: before `/{name}/runs`, so that no agent's name stands for them ------------------------------------
 
-    @router.get("/sessions")
+    @router.get("/sessions", **documented("Sessions, the latest first", answers.SESSIONS, refused=KEEPING))
     async def sessions(limit: Annotated[int, Query(ge=1, le=200)] = 50, before: str = "") -> Response:
         page = await runs.store.sessions(limit=limit + 1, before=before)
         return _json({"sessions": page[:limit], "more": len(page) > limit})
 
-    @router.post("/sessions", status_code=201)
+    @router.post("/sessions", **documented("Begin a session", answers.SESSION, status=201, refused=KEEPING))
     async def new_session(body: SessionRequest) -> Response:
         named(service, body.agent)
         return _json(await runs.store.create_session(body.agent, title=body.title), 201)
 
-    @router.get("/sessions/{session}")
+    @router.get("/sessions/{session}", **documented("A session", answers.WITH_RUNS, refused=KEEPING))
     async def session(session: str) -> Response:
         found = await runs.store.session(session)
         its_runs = [_told(run) for run in await runs.store.runs(session)]
         return _json({**msgspec.to_builtins(found), "runs": its_runs})
 
-    @router.patch("/sessions/{session}")
+    @router.patch("/sessions/{session}", **documented("Rename a session", answers.SESSION, refused=KEEPING))
     async def rename(session: str, body: TitleRequest) -> Response:
         await runs.store.rename(session, body.title)
         return _json(await runs.store.session(session))
 
-    @router.delete("/sessions/{session}", status_code=204)
+    @router.delete("/sessions/{session}", **documented("Delete a session", status=204, refused=KEEPING))
     async def delete(session: str) -> Response:
         await runs.store.delete(session)
         return Response(status_code=204)
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    @router.get("/runs/{run}")
+    @router.get("/runs/{run}", **documented("A run", answers.RUN, refused=KEEPING))
     async def run(run: str) -> Response:
         return _json(_told(await runs.run(run)))
 
-    @router.get("/runs/{run}/events")
+    @router.get("/runs/{run}/events", **documented("A run's events", TEXT, kind=EVENTS, refused=KEEPING))
     async def events(
         run: str,
         after: Annotated[int, Query(ge=0)] = 0,
@@ -74,15 +76,24 @@ def routes(service: Service, runs: Runs) -> APIRouter:
         number = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
         return Feed(runs, await runs.run(run), number)
 
-    @router.post("/runs/{run}/approval")
+    @router.post("/runs/{run}/approval", **documented("Approve a call or not", answers.RUN, refused=(*KEEPING, 409)))
     async def approval(run: str, body: ApprovalRequest) -> Response:
         return _json(_told(await runs.approve(run, body.approve, body.event)))
 
-    @router.post("/runs/{run}/cancel")
+    @router.post("/runs/{run}/cancel", **documented("Cancel a run", answers.RUN, refused=KEEPING))
     async def cancel(run: str) -> Response:
         return _json(_told(await runs.cancel(run)))
 
-    @router.post("/{name}/runs")
+    @router.post(
+        "/{name}/runs",
+        **documented(
+            "Run an agent",
+            answers.ANSWERED,
+            stream=EVENTS,
+            refused=(*ANSWERING, *KEEPING, 409),
+            also={202: answers.BEGUN},
+        ),
+    )
     async def start(name: str, body: RunRequest) -> Response:
         begun = await runs.start(name, body)
         if body.stream:

@@ -22,6 +22,7 @@ from smidgen.events import AgentEvent, Failed, Finished
 from smidgen.messages import Message, ToolCall
 from smidgen.runtime.agent import Agent, AgentOptions, Chat
 from smidgen.sessions import Run, SessionStore, Status
+from smidgen.sessions.store import last_turn
 
 log = logging.getLogger("smidgen.api")
 
@@ -79,12 +80,18 @@ class Runs:
         try:
             if body.session:
                 before = (await self.store.session(body.session)).messages
+                if body.replaces and (await self.store.run(body.replaces)).status == "finished":
+                    before = before[: last_turn(before)]
             given = tuple(Message(role=turn.role, content=turn.content) for turn in body.messages or ())
             if body.input is not None:
                 given = (Message(role="user", content=body.input),)
             held = self._conversation(name, choices, body.session or "", before, asks=asked_live)
             run = await self.store.start_run(
-                agent=name, model=held.chat.agent.model, session=body.session or "", messages=given
+                agent=name,
+                model=held.chat.agent.model,
+                session=body.session or "",
+                messages=given,
+                replaces=body.replaces or "",
             )
         except BaseException:
             self._busy.pop(body.session or "", None)
