@@ -39,10 +39,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
     """A piece of prompt text. With `special`, control tokens written in it (`<|im_end|>`) count as such; without, the
-    same characters are plain text. Text from users and tools that spells a control token must be `special=False`."""
+    same characters are plain text. Text from users and tools that spells a control token must be `special=False`.
+    `tokens`: ids of the model's own tokens that follow the text as they are."""
 
     text: str
     special: bool = True
+    tokens: tuple[int, ...] = ()
 
 
 Prompt = tuple[Segment, ...]
@@ -93,6 +95,13 @@ class SamplingChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return msgspec.structs.replace(sampling, **changed)
 
 
+Cache = Literal["chat", "editor"]
+"""Whose prefixes a request's cells become: neither kind takes the latest ones of the other."""
+
+BACKGROUND = 100
+"""At this priority and beyond, a request is only worked on while there is nothing else to do, in small steps."""
+
+
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One completion.
 
@@ -102,7 +111,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     timeout_s: seconds from acceptance to a `deadline` finish; None means no limit.
     logprobs: top alternatives to report per token (0: none).
     pin: keep this prompt's first `pin` tokens in the prefix cache until unpinned by eviction of last resort.
-    priority: lower goes first when the engine is busy.
+    priority: lower goes first when the engine is busy, and prompts of others wait for it; see also `BACKGROUND`.
+    cache: see `Cache`.
     """
 
     prompt: Prompt
@@ -115,6 +125,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     ignore_eos: bool = False
     pin: int = 0
     priority: int = 0
+    cache: Cache = "chat"
 
 
 class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,7 +12,7 @@ ground, settle, described, numbers, words    pure: what a request says, and what
 verify, conformity    checks of calls; of values against a schema. answer_checks: of answers against results
 context  what of the history fits, counted in the model's own tokens
 calling  one tool call with its limits and its permission; returned: results of calls that whoever asked made
-completion the plan for a text that is only to be continued
+completion the plan for a text that is only to be continued; infill: the prompt for code around a cursor
 deadline the run's time limit, around each wait, the one for the model included
 account  tokens and seconds used, also of what was broken off; journal: what is told of the run at its end
 

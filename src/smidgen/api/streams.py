@@ -42,6 +42,11 @@ class Stream:
                 self._arrived.set()
 
     @property
+    def over(self) -> bool:
+        """The run has ended, whether or not all of it was taken."""
+        return self._over
+
+    @property
     def abandoned(self) -> bool:
         """Whoever asked is gone."""
         return self._abandoned

@@ -29,7 +29,10 @@ MAX_TEMPERATURE = 100.0
 MAX_BATCH = 512
 MAX_THREADS = 1024
 MAX_CONTEXT = 16 * 1024 * 1024
+MAX_VOCABULARY = 2**31
+"""Where a request is checked before its model is known: the worker knows which tokens there are."""
 KINDS = ("json_schema", "lark", "regex")
+CACHES = ("chat", "editor")
 
 # --- requests -------------------------------------------------------------------------------------------------------
 
@@ -49,6 +52,8 @@ def generate_request(request: GenerateRequest) -> None:
     _boolean("ignore_eos", request.ignore_eos)
     _integer("pin", request.pin, 0, MAX_TOKENS)
     _integer("priority", request.priority, -(2**31), 2**31 - 1)
+    if request.cache not in CACHES:
+        _refuse("cache", request.cache, f"one of {', '.join(CACHES)}")
 
 
 def score_request(request: ScoreRequest) -> None:
@@ -96,7 +101,8 @@ def prompt(given: Prompt, *, allow_empty: bool = False) -> None:
         _instance(f"prompt[{index}]", segment, Segment)
         _text(f"prompt[{index}].text", segment.text, MAX_PROMPT_CHARACTERS)
         _boolean(f"prompt[{index}].special", segment.special)
-        total += len(segment.text)
+        token_ids(segment.tokens, MAX_VOCABULARY, f"prompt[{index}].tokens")
+        total += len(segment.text) + len(segment.tokens)
     if total > MAX_PROMPT_CHARACTERS:
         _refuse("prompt", f"{total} characters", f"at most {MAX_PROMPT_CHARACTERS}")
     if total == 0 and not allow_empty:
@@ -117,12 +123,12 @@ def sampling(given: Sampling) -> None:
     _integer("sampling.seed", given.seed, -(2**63), MAX_SEED)
 
 
-def token_ids(tokens: tuple[int, ...], vocab_size: int) -> None:
+def token_ids(tokens: tuple[int, ...], vocab_size: int, field: str = "tokens") -> None:
     """Raises InvalidRequest. An id out of range aborts the native library."""
     if not _is_sequence(tokens):
-        _refuse("tokens", tokens, "a tuple of token ids")
+        _refuse(field, tokens, "a tuple of token ids")
     for index, token in enumerate(tokens):
-        _integer(f"tokens[{index}]", token, 0, vocab_size - 1)
+        _integer(f"{field}[{index}]", token, 0, vocab_size - 1)
 
 
 def pairs(messages: tuple[tuple[str, str], ...]) -> None:

@@ -38,6 +38,7 @@ class Intake:
         request = message.request
         sequence = self._sequence(message.id, request.prompt, request.priority, request.timeout_s)
         sequence.pin = min(request.pin, sequence.prompt_length - 1)
+        sequence.cache = request.cache
         sequence.tokens.extend(message.resume_tokens)
         limit = self._info.context
         if request.max_tokens is not None:
@@ -75,11 +76,20 @@ class Intake:
         return tokens
 
     def tokenize(self, prompt: Prompt) -> list[int]:
-        """All segments in order, with BOS in front where the model wants one and the text doesn't bring it."""
+        """All segments in order, with BOS in front where the model wants one and the text doesn't bring it. Raises
+        InvalidRequest for a token that isn't in the vocabulary."""
         tokens: list[int] = []
         for segment in prompt:
             tokens += self._segment(segment.text, segment.special)
+            tokens += self._known(segment.tokens)
         return self._with_bos(tokens)
+
+    def _known(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        size = self._info.vocab_size
+        for token in tokens:
+            if not 0 <= token < size:
+                raise InvalidRequest(f"Token {token} isn't in this model's vocabulary of {size}.")
+        return tokens
 
     def _segment(self, text: str, special: bool) -> list[int]:
         found = self._tokenised.get((text, special))

@@ -3,7 +3,8 @@
 Each turn: finished prefixes make room, waiting requests are admitted next to the longest prefix they share, running
 sequences get their next tokens first and prefill chunks fill the rest of the batch. A request that shares more with a
 prefill under way than with anything already computed waits for it, so a shared preamble is prefilled once however
-many requests bring it at the same moment. When cells run short, idle prefixes go first (least recently used), then
+many requests bring it at the same moment. Prefill waits for sequences of better priority. When cells run short, idle
+prefixes go first (least recently used; those of chats and of editors each have a share that the other can't take), then
 the lowest-ranked running sequence is put back to wait; it goes on later from its own tokens.
 Continuous batching: Orca (Yu et al., OSDI '22); chunked prefill: Sarathi (arXiv:2308.16369).
 """
@@ -11,14 +12,18 @@ Continuous batching: Orca (Yu et al., OSDI '22); chunked prefill: Sarathi (arXiv
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import NamedTuple
 
+from smidgen.messages import Cache
 from smidgen.worker.prefix import Match, PrefixTree, common_prefix
 from smidgen.worker.sequence import Sequence
 
 WORTH_SHARING = 16
 """A shared prefix shorter than this isn't waited for, nor kept on its own."""
 FEW_SLOTS = 8
+BACKGROUND_STEP = 32
+"""Tokens of a turn with background work: what comes meanwhile waits no longer."""
 SHORT_PENDING = 16
 """Sequences with at most this many pending tokens count as decoding and go before prefill chunks."""
 
@@ -49,6 +54,13 @@ class Work(NamedTuple):
     wants_logits: bool
 
 
+class Kept(NamedTuple):
+    """What is known of an idle prefix."""
+
+    pinned: bool
+    cache: Cache
+
+
 class Plan(NamedTuple):
     """Operations come before the work, in order."""
 
@@ -71,7 +83,8 @@ class Scheduler:
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
         self._free = list(range(slots - 1, -1, -1))
-        self._idle: OrderedDict[int, bool] = OrderedDict()  # slot -> pinned; least recently used first
+        self._idle: OrderedDict[int, Kept] = OrderedDict()  # by slot, least recently used first
+        self._share = cells // 2
         self._pins_allowed = slots // 4
         self.admitting = True  # off after the library had no room, until a decode has succeeded again
         self.lent = 0  # cells that the loop uses itself
@@ -94,9 +107,10 @@ class Scheduler:
             return [self._release(slot)]
         operations: list[Operation] = []
         if self.can_rewind:
-            covered = [other for other in self.tree.ancestors(slot) if self._idle.get(other) is False]
+            same = Kept(False, sequence.cache)
+            covered = [other for other in self.tree.ancestors(slot) if self._idle.get(other) == same]
             operations = [self._drop_idle(other) for other in covered]
-        self._idle[slot] = False
+        self._idle[slot] = Kept(False, sequence.cache)
         return operations
 
     @property
@@ -148,11 +162,12 @@ class Scheduler:
 
     def make_room(self, keep: Sequence | None = None) -> list[Operation]:
         """Free some cells: the least recently used idle prefix, else the lowest-ranked running sequence (not `keep`,
-        nor the only one), else a pinned prefix. Empty when nothing is left to free."""
-        for slot, pinned in self._idle.items():
-            if not pinned:
-                self.evictions += 1
-                return [self._drop_idle(slot)]
+        nor the only one), else a prefix that is pinned or in the share of those that aren't running. Empty when nothing
+        is left to free."""
+        victim = self._oldest_idle({sequence.cache for sequence in self.running} or {"chat"})
+        if victim is not None:
+            self.evictions += 1
+            return [self._drop_idle(victim)]
         others = [sequence for sequence in self.running if sequence is not keep]
         if len(self.running) > 1:
             return [self._preempt(max(others, key=lambda sequence: sequence.rank))]
@@ -165,7 +180,7 @@ class Scheduler:
         """Up to `count` empty slots for a computation of the loop's own; give them back with `return_slots`. Idle
         prefixes are given up for the first few only: the work can be done in several passes."""
         operations: list[Operation] = []
-        while len(self._free) < min(count, FEW_SLOTS) and (victim := self._oldest_idle()) is not None:
+        while len(self._free) < min(count, FEW_SLOTS) and (victim := self._oldest_idle({"chat"})) is not None:
             operations.append(self._drop_idle(victim))
             self.evictions += 1
         taken = [self._free.pop() for _ in range(min(count, len(self._free)))]
@@ -188,12 +203,12 @@ class Scheduler:
             if match.slot in self._idle:
                 self._idle.move_to_end(match.slot)
             need = len(sequence.tokens) - match.length + sequence.reserve
-            if not self._fits(need, match.slot, operations):
+            if not self._fits(need, match.slot, sequence.cache, operations):
                 break
-            slot = self._take_slot(match.slot, operations)
+            slot = self._take_slot(match.slot, sequence.cache, operations)
             if slot is None and not self.running and match.slot in self._idle:
                 operations.append(self._drop_idle(match.slot))  # the only slot there is: start anew in it
-                match, slot = Match(-1, 0, 0), self._take_slot(-1, operations)
+                match, slot = Match(-1, 0, 0), self._take_slot(-1, sequence.cache, operations)
             if slot is None:
                 break
             self.tree.attach(slot, match.slot, match.length)
@@ -210,6 +225,8 @@ class Scheduler:
     def _worth_waiting(self, sequence: Sequence, known: list[int], matched: int) -> bool:
         """Whether a prefill under way will soon hold clearly more of this request's tokens than there is now."""
         for other in self.running:
+            if other.priority > sequence.priority:
+                continue
             prompt = other.tokens[: other.prompt_length]
             shared = common_prefix(prompt, known)
             if shared >= matched + WORTH_SHARING and shared > other.computed:
@@ -218,20 +235,22 @@ class Scheduler:
                 return True
         return False
 
-    def _fits(self, need: int, source: int, operations: list[Operation]) -> bool:
+    def _fits(self, need: int, source: int, cache: Cache, operations: list[Operation]) -> bool:
         """Make `need` cells free beyond what running sequences still have to decode; False: wait for them."""
         promised = sum(max(sequence.pending, 0) for sequence in self.running)
         while promised + need > self.free_cells:
-            victim = self._oldest_idle(keep=source)
+            victim = self._oldest_idle({cache}, keep=source)
             if victim is None:
                 return not self.running  # alone, it may use all there is: plan() sees to the rest
             operations.append(self._drop_idle(victim))
             self.evictions += 1
         return True
 
-    def _take_slot(self, source: int, operations: list[Operation]) -> int | None:
+    def _take_slot(self, source: int, cache: Cache, operations: list[Operation]) -> int | None:
         if not self._free:
-            victim = self._oldest_idle(keep=source)
+            victim = self._oldest_idle({cache}, keep=source)
+            if victim is None and not self.running:
+                victim = self._oldest_idle({"chat", "editor"}, keep=source)
             if victim is None:
                 return None
             operations.append(self._drop_idle(victim))
@@ -251,7 +270,10 @@ class Scheduler:
         work: list[Work] = []
         ready = [sequence for sequence in self.running if sequence.pending > 0]
         for sequence in sorted(ready, key=lambda s: (s.pending > SHORT_PENDING, s.rank)):
-            count = min(sequence.pending, budget)
+            may_wait = sequence.is_background or sequence.pending > SHORT_PENDING
+            if may_wait and any(sequence.priority > item.sequence.priority for item in work):
+                continue
+            count = min(sequence.pending, budget, BACKGROUND_STEP if sequence.is_background else budget)
             if sequence.snapshots and not self.can_rewind:
                 count = min(count, sequence.snapshots[0] - sequence.computed)
             wants = sequence.computed + count == len(sequence.tokens)
@@ -266,26 +288,44 @@ class Scheduler:
 
     # --- slots ------------------------------------------------------------------------------------------------------
 
-    def _oldest_idle(self, keep: int = -1) -> int | None:
-        unpinned = (slot for slot, pinned in self._idle.items() if not pinned and slot != keep)
-        return next(unpinned, None)
+    def _oldest_idle(self, caches: Collection[Cache], keep: int = -1) -> int | None:
+        """What to give up for requests of these kinds: the least recently used prefix that isn't pinned, nor guarded
+        from them."""
+        guarded = self._guarded(caches)
+        return next(
+            (slot for slot, kept in self._idle.items() if not kept.pinned and slot not in guarded and slot != keep),
+            None,
+        )
+
+    def _guarded(self, caches: Collection[Cache]) -> set[int]:
+        """The latest prefixes of the other kind, as many as go into its share."""
+        guarded: set[int] = set()
+        left = self._share
+        for slot, kept in reversed(self._idle.items()):
+            if kept.cache not in caches:
+                left -= self.tree.length(slot)
+                if left < 0:
+                    break
+                guarded.add(slot)
+        return guarded
 
     def _snapshot(self, sequence: Sequence, length: int) -> list[Operation]:
         """Keep the sequence's first `length` cells as an idle prefix, pinned if the request asked for that."""
         pinned = length == sequence.pin and self._pins_allowed > 0
-        if pinned and sum(self._idle.values()) >= self._pins_allowed:
-            oldest = next(slot for slot, kept in self._idle.items() if kept)
-            self._idle[oldest] = False
+        if pinned and sum(kept.pinned for kept in self._idle.values()) >= self._pins_allowed:
+            oldest, kept = next(item for item in self._idle.items() if item[1].pinned)
+            self._idle[oldest] = kept._replace(pinned=False)
         for slot in self.tree.ancestors(sequence.slot):
             if slot in self._idle and self.tree.length(slot) == length:
-                self._idle[slot] |= pinned
+                kept = self._idle[slot]
+                self._idle[slot] = kept._replace(pinned=kept.pinned or pinned)
                 return []
         operations: list[Operation] = []
-        taken = self._take_slot(-1, operations)
+        taken = self._take_slot(-1, sequence.cache, operations)
         if taken is None:
             return operations
         self.tree.attach(taken, sequence.slot, length)
-        self._idle[taken] = pinned
+        self._idle[taken] = Kept(pinned, sequence.cache)
         return [*operations, Copy(sequence.slot, taken, length)]
 
     def _preempt(self, sequence: Sequence) -> Operation:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from smidgen.messages import BACKGROUND, Cache
+
 
 @dataclass(eq=False, slots=True)
 class Sequence:
@@ -14,6 +16,7 @@ class Sequence:
     held: the last known token must not be decoded yet (its grammar is still being prepared).
     snapshots: lengths at which the cells are to be kept as a prefix of their own (ascending).
     reserve: new tokens that admission should leave room for.
+    cache: whose prefix its cells become.
     """
 
     id: int
@@ -25,6 +28,7 @@ class Sequence:
     reserve: int = 32
     held: bool = False
     pin: int = 0
+    cache: Cache = "chat"
     slot: int = -1
     computed: int = 0
     cached: int = -1
@@ -33,6 +37,10 @@ class Sequence:
     @property
     def pending(self) -> int:
         return len(self.tokens) - self.computed - (1 if self.held else 0)
+
+    @property
+    def is_background(self) -> bool:
+        return self.priority >= BACKGROUND
 
     @property
     def rank(self) -> tuple[int, float, int]:

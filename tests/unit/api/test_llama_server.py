@@ -300,3 +300,33 @@ async def test_a_full_queue_is_told_with_when_to_come_back(serving: Serving) -> 
     async with serving([EngineBusy("Too many.", retry_after_s=7)]) as client:
         response = await client.post("/completion", json={"prompt": "a"})
     assert response.status_code == 503 and response.headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/completion", '{"prompt": "\\ud800"}'),
+        ("/completion", '{"prompt": "a", "samplers": ["\\ud800"]}'),
+        ("/completion", '{"prompt": "a", "model": "\\ud800"}'),
+        ("/completion", '{"prompt": "a", "response_fields": ["\\ud800", "content"]}'),
+        ("/completion", '{"prompt": "a", "stop": ["\\ud800"]}'),
+        ("/completion", '{"prompt": "a", "json_schema": {"\\ud800": 1}}'),
+        ("/completion", '{"prompt": "a", "temperature": NaN}'),
+        ("/infill", '{"input_prefix": "\\ud800"}'),
+        ("/infill", '{"input_suffix": "\\ud800", "n_predict": 0}'),
+        ("/infill", '{"input_extra": [{"text": "a", "filename": "\\ud800"}], "n_predict": 0}'),
+        ("/infill", '{"prompt": "a", "filename": "\\ud800", "t_max_prompt_ms": NaN}'),
+        ("/tokenize", '{"content": "\\ud800", "with_pieces": true}'),
+        ("/tokenize", '{"content": ["\\ud800", 1]}'),
+        ("/detokenize", '{"tokens": [0, 255, 254], "model": "\\ud800"}'),
+        ("/apply-template", '{"messages": [{"role": "user", "content": "\\ud800"}]}'),
+        ("/embedding", '{"content": "\\ud800"}'),
+        ("/lora-adapters", '[{"id": 0, "scale": NaN}]'),
+    ],
+)
+async def test_text_that_is_no_text_and_numbers_that_are_none_never_break_the_server(
+    serving: Serving, path: str, body: str
+) -> None:
+    async with serving(["x"] * 4) as client:
+        response = await client.post(path, content=body, headers={"content-type": "application/json"})
+    assert response.status_code in (200, 400, 501), response.text

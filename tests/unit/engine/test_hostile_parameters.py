@@ -89,6 +89,12 @@ REQUEST: list[dict[str, Any]] = [
     {"timeout_s": "1"},
     {"pin": -1},
     {"priority": 2**40},
+    {"cache": "other"},
+    {"cache": None},
+    {"prompt": (Segment("a", tokens=(-1,)),)},
+    {"prompt": (Segment("a", tokens=(2**31,)),)},
+    {"prompt": (Segment("a", tokens=(1.0,)),)},  # type: ignore[arg-type]
+    {"prompt": (Segment("a", tokens="1"),)},  # type: ignore[arg-type]
     {"ignore_eos": "yes"},
     {"sampling": None},
     {"sampling": {"temperature": 0}},

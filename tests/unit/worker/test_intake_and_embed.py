@@ -172,3 +172,19 @@ def test_each_group_has_the_whole_room_and_what_is_kept_is_answered_at_once() ->
     assert isinstance(first, Embedded) and isinstance(second, Embedded), channel.sent
     assert second.result.vectors == first.result.vectors[1:]
     assert second.result.usage.cached_tokens == 14
+
+
+def test_tokens_in_a_prompt_are_taken_as_they_are_behind_their_segments_text(backend: FakeBackend) -> None:
+    prompt = (Segment("ab", tokens=(99, 258)), Segment("<|im_end|>"), Segment("", tokens=(100,)))
+    assert Intake(backend).tokenize(prompt) == [256, 97, 98, 99, 258, 259, 100]
+
+
+@pytest.mark.parametrize("token", [-1, 260, 2**31])
+def test_a_token_outside_the_vocabulary_is_refused_before_any_native_call(backend: FakeBackend, token: int) -> None:
+    with pytest.raises(InvalidRequest, match="vocabulary"):
+        Intake(backend).tokenize((Segment("", tokens=(token,)),))
+
+
+def test_whose_cache_a_request_is_for_reaches_the_scheduler(backend: FakeBackend) -> None:
+    assert Intake(backend).generation(submit("a", cache="editor")).sequence.cache == "editor"
+    assert Intake(backend).generation(submit("a")).sequence.cache == "chat"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.messages import BACKGROUND
 from smidgen.worker.scheduler import Copy, Drop, Operation, Scheduler, Work
 from smidgen.worker.sequence import Sequence
 
@@ -56,7 +57,7 @@ class Simulation:
         self.prefilled = 0
         self.arrivals = itertools.count()
 
-    def add(self, prompt: list[int], new: int, **fields: int | float) -> Sequence:
+    def add(self, prompt: list[int], new: int, **fields: int | float | str) -> Sequence:
         number = next(self.arrivals)
         sequence = Sequence(number, list(prompt), len(prompt), number, reserve=min(new, 4), **fields)  # pyright: ignore
         self.left[number] = new
@@ -92,7 +93,14 @@ class Simulation:
 
 
 prompts = st.lists(
-    st.tuples(st.sampled_from([0, 20, 40]), st.integers(1, 30), st.integers(1, 20), st.booleans()),
+    st.tuples(
+        st.sampled_from([0, 20, 40]),
+        st.integers(1, 30),
+        st.integers(1, 20),
+        st.booleans(),
+        st.sampled_from(["chat", "editor"]),
+        st.sampled_from([-10, 0, BACKGROUND]),
+    ),
     min_size=1,
     max_size=14,
 )
@@ -101,12 +109,14 @@ prompts = st.lists(
 @settings(max_examples=120, deadline=None)
 @given(requests=prompts, can_rewind=st.booleans(), slots=st.integers(1, 9), cells=st.integers(100, 300))
 def test_every_request_ends_and_memory_is_never_overdrawn(
-    requests: list[tuple[int, int, int, bool]], can_rewind: bool, slots: int, cells: int
+    requests: list[tuple[int, int, int, bool, str, int]], can_rewind: bool, slots: int, cells: int
 ) -> None:
     simulation = Simulation(slots=slots, cells=cells, can_rewind=can_rewind)
-    for shared, own, new, now in requests:
+    for shared, own, new, now, cache, priority in requests:
         tail = [500 + len(simulation.left)] * own
-        simulation.add(list(range(shared)) + tail, new, pin=shared if shared == 40 else 0)
+        simulation.add(
+            list(range(shared)) + tail, new, pin=shared if shared == 40 else 0, cache=cache, priority=priority
+        )
         if now:
             simulation.step()
     simulation.run()
@@ -272,3 +282,65 @@ def test_lent_cells_are_not_given_out() -> None:
     simulation.add([2] * 30, 2)
     simulation.run()
     assert simulation.memory.most_used <= 40
+
+
+def held(simulation: Simulation, start: int, length: int) -> int:
+    return simulation.scheduler.tree.match(list(range(start, start + length))).length
+
+
+def test_chats_never_take_the_latest_prefix_of_an_editor_nor_editors_that_of_a_chat() -> None:
+    for mine, others in (("editor", "chat"), ("chat", "editor")):
+        simulation = Simulation(slots=16, cells=200, batch=64)
+        simulation.add(list(range(60)), 1, cache=mine)
+        simulation.run()
+        for start in range(1000, 2000, 100):
+            simulation.add(list(range(start, start + 60)), 1, cache=others)
+            simulation.run()
+        assert simulation.scheduler.evictions
+        assert held(simulation, 0, 60) == 60
+        assert held(simulation, 1900, 60) == 60, "the latest of the others is there too"
+
+
+def test_of_an_editors_prefixes_only_the_latest_ones_are_guarded_from_chats() -> None:
+    simulation = Simulation(slots=16, cells=200, batch=64)
+    for start in (0, 100, 200):
+        simulation.add(list(range(start, start + 60)), 1, cache="editor")
+        simulation.run()
+    for start in range(1000, 2000, 100):
+        simulation.add(list(range(start, start + 60)), 1)
+        simulation.run()
+    assert [held(simulation, start, 60) for start in (0, 100, 200)] == [0, 0, 60]
+
+
+def test_guarded_prefixes_are_given_up_when_a_request_could_not_run_else() -> None:
+    simulation = Simulation(slots=4, cells=200, batch=64)
+    simulation.add(list(range(90)), 1, cache="editor")
+    simulation.run()
+    simulation.add(list(range(1000, 1150)), 20)
+    simulation.run()
+    assert simulation.finished == [0, 1]
+    assert held(simulation, 0, 90) == 0
+
+
+def test_a_long_prompt_waits_for_a_request_of_better_priority_and_decoding_does_not() -> None:
+    simulation = Simulation(slots=8, cells=1000, batch=64)
+    talker = simulation.add([1, 2, 3], 40)
+    simulation.step()
+    reader = simulation.add(list(range(100, 400)), 1)
+    simulation.step()
+    typist = simulation.add(list(range(500, 540)), 4, cache="editor", priority=-10)
+    for _ in range(4):
+        at_work = {item.sequence.id for item in simulation.step()}
+        assert at_work == {talker.id, typist.id}
+    assert reader.id in {item.sequence.id for item in simulation.step()}
+
+
+def test_background_work_is_done_in_small_steps_and_only_while_there_is_no_other() -> None:
+    simulation = Simulation(slots=8, cells=1000, batch=512)
+    warming = simulation.add(list(range(300)), 1, cache="editor", priority=BACKGROUND)
+    assert [item.size for item in simulation.step()] == [32]
+    typist = simulation.add([*range(150), *range(900, 950)], 3, cache="editor", priority=-10)
+    for _ in range(3):
+        assert {item.sequence.id for item in simulation.step()} == {typist.id}
+    assert typist.cached == 32, "what was read in the background so far is shared, and not waited for"
+    assert [item.sequence.id for item in simulation.step()] == [warming.id]
