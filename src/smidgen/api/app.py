@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 from smidgen.api import anthropic, catalog, faults, llama_server, ollama, page
 from smidgen.api.agents.routes import routes as agents_routes
 from smidgen.api.agents.runs import Runs
+from smidgen.api.documented import ABOUT, TAGS, Documented
 from smidgen.api.manners import refusal
 from smidgen.api.mcp.http import PATH as MCP_PATH
 from smidgen.api.mcp.http import Mounted
@@ -24,6 +25,7 @@ from smidgen.errors import ErrorInfo, SmidgenError
 
 log = logging.getLogger("smidgen.api")
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 FAMILIES = (
     page.routes,
     catalog.routes,
@@ -42,10 +44,11 @@ def application(service: Service, runs: Runs | None = None, mcp: Mounted | None 
     """Without its manners, which `smidgen.api.manners.stack` adds. runs, mcp: what answers there, None for nothing."""
     from smidgen import __version__
 
-    app = FastAPI(
+    app = Documented(
         title="smidgen",
         version=__version__,
-        description="Agents on small language models, for clients of OpenAI, Anthropic, Ollama and llama-server.",
+        description=ABOUT,
+        openapi_tags=[{"name": name, "description": about} for name, about in TAGS],
         docs_url=None,
         redoc_url=None,
     )
@@ -101,7 +104,18 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     info = ErrorInfo(code="not_found" if error.status_code == 404 else "invalid_request", message=str(error.detail))
     response = error_response(request, info, error.status_code)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["allow"] = ", ".join(_allowed(request))
     return response
+
+
+def _allowed(request: Request) -> list[str]:
+    """Methods that the path has: routes know only their own."""
+    scopes = {method: {**request.scope, "method": method} for method in METHODS}
+    routes: Sequence[BaseRoute] = request.app.routes
+    return [
+        method for method, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _crashed(request: Request, error: Exception) -> Response:

@@ -8,6 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from smidgen.api.delivery import encode
+from smidgen.api.documented import documented
+from smidgen.api.openai.answers import CATALOGUE
 from smidgen.api.service import Service
 from smidgen.models.catalog import builtin
 
@@ -15,7 +17,7 @@ from smidgen.models.catalog import builtin
 def routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["Models"])
 
-    @router.get("/v1/models/catalog")
+    @router.get("/v1/models/catalog", **documented("Models that could be pulled", CATALOGUE))
     async def catalog() -> Response:
         here = {file.name for file in await asyncio.to_thread(service.installed)}
         entries = [

@@ -157,6 +157,9 @@ def prompt_of(text: str) -> Prompt:
 
 
 def _bytes(prompt: Prompt) -> bytes:
+    """Raises InvalidRequest for tokens that are no bytes."""
+    for segment in prompt:
+        validate.token_ids(segment.tokens, 256)
     return b"".join(segment.text.encode() + bytes(segment.tokens) for segment in prompt)
 
 

@@ -5,5 +5,5 @@ named      the agent of a run, from what its request says
 live       a run that goes on: its events numbered and stored before anybody sees them; approvals
 runs       starts runs, one at a time in a session, and finds them again
 feed       a run's events as server-sent events, from any number on
-requests   bodies; routes: the paths
+requests   bodies; answers: schemas of what goes back; routes: the paths
 """

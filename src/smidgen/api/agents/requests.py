@@ -1,4 +1,5 @@
-"""Bodies of the agents API. Here unknown fields are refused: nobody else's clients send them."""
+"""Bodies of the agents API. Here unknown fields are refused, and values of other types: nobody else's clients send
+them."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from smidgen.api.documented import either_of
+
 Text = Annotated[str, Field(max_length=1_000_000)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Turn(Strict):
@@ -21,6 +24,8 @@ class Turn(Strict):
 class RunRequest(Strict):
     """`input` is the next message of the session; `messages` a whole conversation, for runs without one.
     `replaces`: the session's last run, whose question and answer are taken back."""
+
+    model_config = ConfigDict(json_schema_extra=either_of("input", "messages", both=False))
 
     input: Text | None = None
     messages: list[Turn] | None = None

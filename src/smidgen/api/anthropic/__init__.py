@@ -2,7 +2,7 @@
 
 requests   bodies as the clients send them
 translate  a body as what an agent takes, and what of it can't be acted on; pure
-shapes     what goes back, piece by piece; pure
+shapes     what goes back, piece by piece; answers: its schemas; pure
 answering  /v1/messages and its events
 counting   /v1/messages/count_tokens
 """

@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from smidgen.api.anthropic import shapes
+from smidgen.api.anthropic import answers, shapes
 from smidgen.api.anthropic.requests import MessagesRequest
 from smidgen.api.anthropic.translate import Translated, translated
 from smidgen.api.delivery import PATIENCE_S, Streamed, encode, whole
+from smidgen.api.documented import ANSWERING, EVENTS, documented
 from smidgen.api.openai.shapes import crash
 from smidgen.api.service import Service, told_headers
 from smidgen.events import AgentEvent, Failed, Finished, Notice, TextDelta, ToolCalled
@@ -22,7 +23,10 @@ from smidgen.messages import ToolCall, Usage
 def routes(service: Service) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/v1/messages")
+    @router.post(
+        "/v1/messages",
+        **documented("Answer a conversation", answers.MESSAGE, stream=EVENTS, refused=ANSWERING),
+    )
     async def answer(body: MessagesRequest, request: Request) -> Response:
         model = service.model(body.model)
         wanted = translated(body)

@@ -10,9 +10,11 @@ from fastapi.responses import Response
 from smidgen.agent import AgentModel
 from smidgen.agent.deadline import Deadline
 from smidgen.agent.prompts import call_messages, spelled
+from smidgen.api.anthropic import answers
 from smidgen.api.anthropic.requests import CountRequest
 from smidgen.api.anthropic.translate import Translated, translated
 from smidgen.api.delivery import encode, unless_gone
+from smidgen.api.documented import ANSWERING, documented
 from smidgen.api.service import Service
 from smidgen.dialects.choose import dialect
 
@@ -20,7 +22,10 @@ from smidgen.dialects.choose import dialect
 def routes(service: Service) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/v1/messages/count_tokens")
+    @router.post(
+        "/v1/messages/count_tokens",
+        **documented("How many tokens a conversation takes", answers.COUNTED, refused=ANSWERING),
+    )
     async def count(body: CountRequest, request: Request) -> Response:
         model = service.model(body.model)
         counted = await unless_gone(request.receive, _counted(service, model, translated(body)))

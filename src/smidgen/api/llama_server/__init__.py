@@ -9,7 +9,7 @@ limits       an end of completions after a line, by time or by indentation
 text         /tokenize, /detokenize, /apply-template; pieces: texts of single tokens
 vectors      /embedding and /embeddings, as they were before OpenAI's
 status       /health, /props, /slots, /metrics, adapters
-shapes       what goes back
+shapes       what goes back; answers: its schemas
 """
 
 from __future__ import annotations

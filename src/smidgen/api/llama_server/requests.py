@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from smidgen.api.documented import either_of
+from smidgen.api.openai.requests import Said
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=-100, le=100)]
 Token = Annotated[int, Field(ge=0, lt=2**31)]
 Content = str | Annotated[list[Token | str], Field(max_length=1_000_000)]
 """A text, or one in pieces that are text or tokens."""
+
+
+Mixed = Annotated[list[Token | str], Field(json_schema_extra={"minItems": 1})]
 
 
 class Lenient(BaseModel):
@@ -63,7 +69,7 @@ class Generating(Lenient):
 class CompletionRequest(Generating):
     """prompt: one, or a list of several; a list in which numbers are is one prompt in tokens, with texts between."""
 
-    prompt: str | Annotated[list[Token | str | list[Token | str]], Field(min_length=1, max_length=1_000_000)]
+    prompt: Said | Annotated[list[Token | Said | Mixed], Field(min_length=1, max_length=1_000_000)]
 
     @property
     def prompts(self) -> tuple[str | list[int | str], ...]:
@@ -111,9 +117,11 @@ class DetokenizeRequest(Lenient):
 class EmbeddingRequest(Lenient):
     """content, or input as newer clients call it: one text, or several."""
 
-    content: str | Annotated[list[str], Field(min_length=1, max_length=4096)] | None = None
-    input: str | Annotated[list[str], Field(min_length=1, max_length=4096)] | None = None
-    embd_normalize: int | None = None
+    model_config = ConfigDict(json_schema_extra=either_of("content", "input"))
+
+    content: Said | Annotated[list[Said], Field(min_length=1, max_length=4096)] | None = None
+    input: Said | Annotated[list[Said], Field(min_length=1, max_length=4096)] | None = None
+    embd_normalize: Annotated[int, WithJsonSchema({"const": 2})] | None = None
     model: str | None = None
 
 

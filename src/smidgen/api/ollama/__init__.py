@@ -6,7 +6,7 @@ options     the options of a request: what reaches the engine, and what is told 
 translate   messages and formats as an agent takes them; pure
 names       which model a name stands for
 headers     what a model is, from its file's header, read once
-lines       the lines of an answer
+lines       the lines of an answer; answers: schemas of what goes back
 chat, generate   /api/chat and /api/generate; loading: the ones that only load or unload
 embedding   /api/embed and /api/embeddings
 models      what is here and in memory: list, show, ps; copy and delete; what isn't supported

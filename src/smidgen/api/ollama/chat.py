@@ -7,7 +7,8 @@ import asyncio
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from smidgen.api.ollama import translate
+from smidgen.api.documented import ANSWERING, LINES, documented
+from smidgen.api.ollama import answers, translate
 from smidgen.api.ollama.durations import keep
 from smidgen.api.ollama.lines import Asked, answered, context_of
 from smidgen.api.ollama.loading import only_loaded
@@ -19,7 +20,7 @@ from smidgen.api.service import Service
 def routes(service: Service) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/api/chat")
+    @router.post("/api/chat", **documented("Answer a conversation", answers.CHAT, stream=LINES, refused=ANSWERING))
     async def chat(body: ChatRequest, request: Request) -> Response:
         model = await asyncio.to_thread(named, service, body.asked)
         keep_s = keep(body.keep_alive)

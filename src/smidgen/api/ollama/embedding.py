@@ -12,6 +12,8 @@ from fastapi.responses import Response
 
 from smidgen.agent.deadline import Deadline
 from smidgen.api.delivery import encode, unless_gone
+from smidgen.api.documented import ANSWERING, documented
+from smidgen.api.ollama import answers
 from smidgen.api.ollama.durations import keep
 from smidgen.api.ollama.lines import nanoseconds
 from smidgen.api.ollama.names import named
@@ -32,7 +34,7 @@ CUT = "Texts that are too long were cut at the context's end."
 def routes(service: Service) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/api/embed")
+    @router.post("/api/embed", **documented("Texts as vectors", answers.VECTORS, refused=ANSWERING))
     async def embed(body: EmbedRequest, request: Request) -> Response:
         began = time.monotonic()
         texts = [body.input] if isinstance(body.input, str) else body.input
@@ -44,7 +46,7 @@ def routes(service: Service) -> APIRouter:
         total = nanoseconds(time.monotonic() - began)
         return Response(encode({**told, "total_duration": total}), media_type="application/json")
 
-    @router.post("/api/embeddings")
+    @router.post("/api/embeddings", **documented("A text as a vector", answers.VECTOR, refused=ANSWERING))
     async def old(body: EmbeddingsRequest, request: Request) -> Response:
         texts = [body.prompt] if body.prompt else []
         done = await unless_gone(request.receive, embedded(service, body, texts, cuts=True))

@@ -7,17 +7,21 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import PlainTextResponse, Response
 
+from smidgen.api.documented import TEXT, documented
 from smidgen.api.page import page_response
 
 OLLAMA_PORT = 11434
 RUNNING = "Ollama is running"
+FRONT = documented(
+    "The page, or a word that the server runs", TEXT, kind="text/plain", stream="text/html", also={304: None}
+)
 
 
 def routes() -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter()
 
-    @router.get("/")
-    @router.head("/")
+    @router.get("/", **FRONT)
+    @router.head("/", include_in_schema=False)
     async def front(
         request: Request,
         accept: Annotated[str, Header()] = "",

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from smidgen.agent import AgentModel
-from smidgen.api.ollama import options, translate
+from smidgen.api.documented import ANSWERING, LINES, documented
+from smidgen.api.ollama import answers, options, translate
 from smidgen.api.ollama.durations import keep
 from smidgen.api.ollama.headers import Headers
 from smidgen.api.ollama.lines import Asked, answered, context_of
@@ -31,7 +32,10 @@ Write = Callable[[AgentModel], Prompt]
 def routes(service: Service, headers: Headers) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/api/generate")
+    @router.post(
+        "/api/generate",
+        **documented("Answer a prompt, or fill a gap", answers.GENERATED, stream=LINES, refused=ANSWERING),
+    )
     async def generate(body: GenerateRequest, request: Request) -> Response:
         model = await asyncio.to_thread(named, service, body.asked)
         keep_s = keep(body.keep_alive)

@@ -13,6 +13,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from smidgen.api.delivery import encode
+from smidgen.api.documented import documented
+from smidgen.api.ollama import answers
 from smidgen.api.ollama import headers as reading
 from smidgen.api.ollama.headers import Described, Headers
 from smidgen.api.ollama.loading import unloaded
@@ -35,20 +37,20 @@ NEVER = "2300-01-01T00:00:00Z"
 def routes(service: Service, headers: Headers) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/api/version")
+    @router.get("/api/version", **documented("Versions", answers.VERSION))
     @router.head("/api/version", include_in_schema=False)
     async def version() -> Response:
         from smidgen import __version__
 
         return _json({"version": API_VERSION, "smidgen": __version__})
 
-    @router.get("/api/tags")
+    @router.get("/api/tags", **documented("Models on this computer", answers.TAGS))
     @router.head("/api/tags", include_in_schema=False)
     async def tags() -> Response:
         files = await asyncio.to_thread(_files, service)
         return _json({"models": [_listed(file, at, await headers.of(file)) for file, at in files]})
 
-    @router.post("/api/show")
+    @router.post("/api/show", **documented("What a model is", answers.SHOWN, refused=(404,)))
     async def show(body: ShowRequest) -> Response:
         file = await file_of(service, body.asked)
         told = await headers.of(file)
@@ -56,20 +58,20 @@ def routes(service: Service, headers: Headers) -> APIRouter:
             told = await asyncio.to_thread(reading.read, file.path, verbose=True)
         return _json(shown(file, await asyncio.to_thread(_changed, file), told))
 
-    @router.get("/api/ps")
+    @router.get("/api/ps", **documented("Models in memory", answers.RUNNING))
     async def running() -> Response:
         held = [model for model in service.runtime.held() if not model.loading]
         told = [running_model(model, await headers.of(_file(model))) for model in held]
         return _json({"models": told})
 
-    @router.delete("/api/delete")
+    @router.delete("/api/delete", **documented("Delete a model", refused=(404,)))
     async def delete(body: DeleteRequest) -> Response:
         file = await file_of(service, body.asked)
         await unloaded(service, file.name)
         await asyncio.to_thread(library_of(service.runtime.config).remove, file.name)
         return Response(status_code=200)
 
-    @router.post("/api/copy")
+    @router.post("/api/copy", **documented("Give a model another name", refused=(404, 507)))
     async def copy(body: CopyRequest) -> Response:
         model = await asyncio.to_thread(named, service, body.source)
         name = service.runtime.name_of(model)

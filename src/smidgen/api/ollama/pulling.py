@@ -14,6 +14,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from smidgen.api.delivery import PATIENCE_S, Streamed, abandoned_with, encode, line
+from smidgen.api.documented import LINES, documented
+from smidgen.api.ollama import answers
 from smidgen.api.ollama.lines import MEDIA_TYPE, failed
 from smidgen.api.ollama.names import spellings
 from smidgen.api.ollama.requests import PullRequest
@@ -45,7 +47,10 @@ Tell = Callable[[Line], None]
 def routes(service: Service) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/api/pull")
+    @router.post(
+        "/api/pull",
+        **documented("Fetch a model", answers.PULLED, stream=LINES, refused=(404, 409, 502, 503, 504, 507)),
+    )
     async def pull(body: PullRequest, request: Request) -> Response:
         config = service.runtime.config
         library = library_of(config)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from smidgen.api.openai.requests import Body, Lenient
+from smidgen.api.documented import either_of
+from smidgen.api.openai.requests import Body, Lenient, Said
 
 Duration = Annotated[float, Field(allow_inf_nan=False)] | str
 Format = Literal["", "json"] | dict[str, Any]
@@ -21,6 +22,15 @@ class Named(Body):
     @property
     def asked(self) -> str:
         return (self.model or self.name or "").strip()
+
+
+class OneModel(Named):
+    """It must be named."""
+
+    model_config = ConfigDict(json_schema_extra=either_of("model", "name"))
+
+    model: Said | None = None
+    name: Said | None = None
 
 
 class Options(Lenient):
@@ -116,11 +126,11 @@ class EmbeddingsRequest(Named):
     keep_alive: Duration | None = None
 
 
-class ShowRequest(Named):
+class ShowRequest(OneModel):
     verbose: bool | None = None
 
 
-class DeleteRequest(Named):
+class DeleteRequest(OneModel):
     pass
 
 
@@ -129,7 +139,7 @@ class CopyRequest(Body):
     destination: Annotated[str, Field(min_length=1)]
 
 
-class PullRequest(Named):
+class PullRequest(OneModel):
     """accept_license: smidgen's own; True accepts the terms under which the model comes."""
 
     stream: bool | None = None

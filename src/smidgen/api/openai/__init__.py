@@ -8,5 +8,5 @@ completions  /v1/completions, whole and as a stream; prompts: what is to be cont
 embeddings   /v1/embeddings
 models       /v1/models; headers: what model files tell of themselves
 responses    /v1/responses; response_requests, response_shapes, response_events, response_store: its parts
-shapes       what goes back: choices, usage, ids, finish reasons
+shapes       what goes back: choices, usage, ids, finish reasons; answers: its schemas
 """

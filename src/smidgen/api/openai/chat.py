@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from smidgen.api.delivery import PATIENCE_S, Streamed, comment, encode, sse
-from smidgen.api.openai import shapes
+from smidgen.api.documented import ANSWERING, EVENTS, documented
+from smidgen.api.openai import answers, shapes
 from smidgen.api.openai.requests import ChatRequest
 from smidgen.api.openai.several import Numbered, Several, ended
 from smidgen.api.openai.translate import SEEDS, Translated, translated
@@ -24,7 +25,10 @@ from smidgen.messages import ToolCall
 def routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["OpenAI"])
 
-    @router.post("/v1/chat/completions")
+    @router.post(
+        "/v1/chat/completions",
+        **documented("Answer a conversation", answers.CHAT, stream=EVENTS, refused=ANSWERING),
+    )
     async def chat(body: ChatRequest, request: Request) -> Response:
         model = service.model(body.model)
         wanted = translated(body)

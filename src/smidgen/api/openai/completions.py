@@ -12,7 +12,8 @@ from fastapi.responses import Response
 
 from smidgen.agent import AgentModel
 from smidgen.api.delivery import PATIENCE_S, Streamed, comment, encode, sse
-from smidgen.api.openai import shapes
+from smidgen.api.documented import ANSWERING, EVENTS, documented
+from smidgen.api.openai import answers, shapes
 from smidgen.api.openai.chat import tokens_of
 from smidgen.api.openai.prompts import Given, continued, filled_in, given
 from smidgen.api.openai.requests import CompletionRequest
@@ -84,7 +85,9 @@ def wanted(body: CompletionRequest) -> Wanted:
 def routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["OpenAI"])
 
-    @router.post("/v1/completions")
+    @router.post(
+        "/v1/completions", **documented("Continue texts", answers.COMPLETION, stream=EVENTS, refused=ANSWERING)
+    )
     async def complete(body: CompletionRequest, request: Request) -> Response:
         model = service.model(body.model)
         asked = wanted(body)

@@ -13,6 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from smidgen.api.delivery import encode, unless_gone
+from smidgen.api.documented import ANSWERING, documented
+from smidgen.api.openai import answers
 from smidgen.api.openai.prompts import given
 from smidgen.api.openai.requests import EmbeddingRequest
 from smidgen.api.openai.translate import refused
@@ -23,7 +25,7 @@ from smidgen.messages import Embeddings
 def routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["OpenAI"])
 
-    @router.post("/v1/embeddings")
+    @router.post("/v1/embeddings", **documented("Texts as vectors", answers.VECTORS, refused=ANSWERING))
     async def embed(body: EmbeddingRequest, request: Request) -> Response:
         texts = given(body.input)
         if not texts or any(not text for text in texts):

@@ -8,7 +8,10 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from smidgen.api.agents.known import ForAgent, known_agents
 from smidgen.api.delivery import encode
+from smidgen.api.documented import documented
+from smidgen.api.openai import answers
 from smidgen.api.openai.headers import Header, Headers
 from smidgen.api.service import Service
 from smidgen.errors import SmidgenError
@@ -20,15 +23,19 @@ def routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["OpenAI"])
     headers = Headers()
 
-    @router.get("/v1/models")
+    @router.get("/v1/models", **documented("Models and agents on this computer", answers.MODELS))
     async def models() -> Response:
         files = await asyncio.to_thread(_files, service)
         held = {model.name: model for model in service.runtime.held()}
         data = [_entry(service, file, await headers.of(file), held.get(file.name)) for file in files]
+        here = {file.name for file in files}
+        data += [_agent(service, name) for name in known_agents(service.runtime.config) if name not in here]
         return Response(encode({"object": "list", "data": data}), media_type="application/json")
 
-    @router.get("/v1/models/{name:path}")
+    @router.get("/v1/models/{name:path}", **documented("One of them", answers.MODEL, refused=(404,)))
     async def model(name: str) -> Response:
+        if isinstance(service.model(name), ForAgent):
+            return Response(encode(_agent(service, name)), media_type="application/json")
         file = await asyncio.to_thread(lambda: service.runtime.resolve(service.model(name)))
         held = next((model for model in service.runtime.held() if model.name == file.name), None)
         found = _entry(service, file, await headers.of(file), held)
@@ -36,6 +43,19 @@ def routes(service: Service) -> APIRouter:
 
     del models, model
     return router
+
+
+def _agent(service: Service, name: str) -> dict[str, Any]:
+    """An agent can be asked like a model."""
+    agent = known_agents(service.runtime.config)[name.removesuffix(":latest")]
+    return {
+        "id": name,
+        "object": "model",
+        "created": service.started,
+        "owned_by": "smidgen",
+        "meta": None,
+        "smidgen": {"kind": "agent", "default": False, "description": agent.description, "tools": list(agent.tools)},
+    }
 
 
 def _files(service: Service) -> list[ModelFile]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from smidgen.api.delivery import encode
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Limit = Annotated[int, Field(ge=-1, le=1_000_000)]
+Limit = Annotated[int, Field(ge=-1, le=1_000_000, json_schema_extra={"not": {"const": 0}})]
 """Of new tokens. -1 is llama-server's word for no limit; 0 is refused where nothing could be answered."""
+
+
+Said = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1})]
+"""Text that is needed. The description says so; whoever reads it refuses empty ones in better words."""
 
 
 class Lenient(BaseModel):
@@ -133,12 +137,13 @@ class ChatRequest(Sampled):
 
 
 Token = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Tokens = Annotated[list[Token], Field(json_schema_extra={"minItems": 1})]
 
 
 class CompletionRequest(Sampled):
     """prompt: a text, its tokens, or several of either."""
 
-    prompt: str | list[Token] | Annotated[list[str | list[Token]], Field(max_length=128)] = ""
+    prompt: Said | Tokens | Annotated[list[Said | Tokens], Field(max_length=128, json_schema_extra={"minItems": 1})]
     suffix: str | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
@@ -148,7 +153,7 @@ class CompletionRequest(Sampled):
 class EmbeddingRequest(Body):
     """input: a text, its tokens, or several of either."""
 
-    input: str | list[Token] | Annotated[list[str | list[Token]], Field(max_length=2048)]
+    input: Said | Tokens | Annotated[list[Said | Tokens], Field(max_length=2048, json_schema_extra={"minItems": 1})]
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

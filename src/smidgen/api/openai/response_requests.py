@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import Field
 
-from smidgen.api.openai.requests import Body, FunctionSpec, Lenient, Limit, Part, Probability, ToolParam
+from smidgen.api.openai.requests import Body, FunctionSpec, Lenient, Limit, Part, Probability, Said, ToolParam
 from smidgen.api.openai.translate import (
     Translated,
     arguments,
@@ -48,7 +48,7 @@ class TextOptions(Lenient):
 
 
 class ResponseRequest(Body):
-    input: str | list[Item] = ""
+    input: Said | Annotated[list[Item], Field(json_schema_extra={"minItems": 1})]
     model: str | None = None
     instructions: str | None = None
     tools: list[dict[str, Any]] | None = None

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from smidgen.api.delivery import PATIENCE_S, Streamed, encode, whole
+from smidgen.api.documented import ANSWERING, EVENTS, documented
+from smidgen.api.openai import answers
 from smidgen.api.openai.response_events import ResponseWriter
 from smidgen.api.openai.response_requests import ResponseRequest, asked, with_names
 from smidgen.api.openai.response_shapes import Frame
@@ -21,7 +23,10 @@ def routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["OpenAI"])
     store = ResponseStore()
 
-    @router.post("/v1/responses")
+    @router.post(
+        "/v1/responses",
+        **documented("Answer, and keep the answer", answers.RESPONSE, stream=EVENTS, refused=ANSWERING),
+    )
     async def respond(body: ResponseRequest, request: Request) -> Response:
         model = service.model(body.model)
         before = store.get(body.previous_response_id).conversation if body.previous_response_id else ()
@@ -49,11 +54,11 @@ def routes(service: Service) -> APIRouter:
         writer.feed(events)
         return Response(encode(writer.body), media_type="application/json", headers=dict(told_headers(end)))
 
-    @router.get("/v1/responses/{identifier}")
+    @router.get("/v1/responses/{identifier}", **documented("A kept answer", answers.RESPONSE, refused=(404,)))
     async def kept(identifier: str) -> Response:
         return Response(encode(store.get(identifier).body), media_type="application/json")
 
-    @router.delete("/v1/responses/{identifier}")
+    @router.delete("/v1/responses/{identifier}", **documented("Forget an answer", answers.FORGOTTEN, refused=(404,)))
     async def forget(identifier: str) -> Response:
         store.forget(identifier)
         gone = {"id": identifier, "object": "response", "deleted": True}
