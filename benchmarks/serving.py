@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 TARGETS = {"tokens per second": 0.97, "first token, ms added": 5.0}
+SETTLE_S = 0.1
+"""Before each round, for what the one before left to do."""
 TOPIC = "Write a very long story about a lighthouse keeper, number {}. Go into every detail."
 
 
@@ -49,7 +51,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--batches", default="1,16", type=lambda text: [int(part) for part in text.split(",")])
-    parser.add_argument("--rounds", type=int, default=12, help="of each batch and side")
+    parser.add_argument("--rounds", type=int, default=24, help="of a batch of 1 and side; a larger batch has a third")
     parser.add_argument("--tokens", type=int, default=64, help="that each request writes")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures there")
     return parser.parse_args()
@@ -131,6 +133,7 @@ class Served:
 
 
 async def round_of(side: Direct | Served, batch: int, tokens: int) -> Round:
+    await asyncio.sleep(SETTLE_S)
     began = time.perf_counter()
     all_of_them = await asyncio.gather(*(side.one(number, tokens) for number in range(batch)))
     spent = time.perf_counter() - began
@@ -206,7 +209,7 @@ async def main(options: argparse.Namespace) -> None:
                 for _ in range(2):
                     await round_of(side, batch, options.tokens)
             pairs: list[tuple[Round, Round]] = []
-            for number in range(options.rounds):
+            for number in range(options.rounds if batch == 1 else max(1, options.rounds // 3)):
                 if number % 2:
                     second = await round_of(http, batch, options.tokens)
                     pairs.append((await round_of(direct, batch, options.tokens), second))
