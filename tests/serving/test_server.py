@@ -83,7 +83,12 @@ def test_a_client_that_goes_away_ends_its_request(start: Start) -> None:
         with pytest.raises(httpx2.TimeoutException):
             client.post("/v1/chat/completions", json=whole, timeout=0.5)
         until(lambda: metric(server.url, 'smidgen_requests_total{end="gone",kind="chat"}') == 2)
-        assert metric(server.url, "smidgen_running") == metric(server.url, "smidgen_waiting") == 0
+        unread = {"messages": [{"role": "user", "content": "word " * 1500}]}
+        for path in ("/v1/chat/completions", "/v1/messages"):
+            with pytest.raises(httpx2.TimeoutException):
+                client.post(path, json={**unread, "max_tokens": 5}, timeout=0.4)
+            until(lambda: metric(server.url, "smidgen_running") == 0)  # long before the prompt is read
+        assert metric(server.url, "smidgen_waiting") == 0
 
 
 def test_sigterm_lets_what_runs_come_to_its_end_and_refuses_the_rest(start: Start) -> None:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 from smidgen.errors import EngineBusy
 
@@ -15,6 +16,28 @@ RECENT = 32
 
 LONGEST_HINT_S = 60
 """Seconds that a client is told to wait at most: a guess about longer isn't worth telling."""
+
+
+class Turn:
+    """waited_s: for it. held: not while it is given back."""
+
+    def __init__(self, admission: Admission, waited_s: float) -> None:
+        self._admission = admission
+        self.waited_s = waited_s
+        self.held = True
+
+    @asynccontextmanager
+    async def given_back(self) -> AsyncGenerator[None, None]:
+        """Others have it meanwhile: for whoever waits for a person. Whoever gives up waiting doesn't get it again."""
+        self.held = False
+        self._admission.leave()
+        yield
+        await self._admission.again()
+        self.held = True
+
+
+current_turn: ContextVar[Turn | None] = ContextVar("smidgen_turn", default=None)
+"""Of the run that is being carried on."""
 
 
 class Admission:
@@ -31,19 +54,33 @@ class Admission:
         self.refused = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[float, None]:
-        """Gives the seconds that were waited. Raises EngineBusy, with `retry_after_s` in its details, when the queue is
-        full or the wait too long."""
+    async def turn(self) -> AsyncGenerator[Turn, None]:
+        """Raises EngineBusy, with `retry_after_s` in its details, when the queue is full or the wait too long."""
         asked = time.monotonic()
         await self._enter()
         self.running += 1
         began = time.monotonic()
+        turn = Turn(self, began - asked)
         try:
-            yield began - asked
+            yield turn
         finally:
-            self.running -= 1
+            if turn.held:
+                self.leave()
             self._durations.append(time.monotonic() - began)
-            self._free.release()
+
+    def leave(self) -> None:
+        """Its turn is over, or given back."""
+        self.running -= 1
+        self._free.release()
+
+    async def again(self) -> None:
+        """A turn that was given back is had again: in its place in the row, but however long that is."""
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
 
     async def _enter(self) -> None:
         if self._free.locked() and self.waiting >= self._queue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 from collections.abc import Callable, Generator, Iterable
@@ -98,7 +99,7 @@ async def answer(
             access_log=False,
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=int(config.serve.drain_s) or None,
+            timeout_graceful_shutdown=max(1, math.ceil(config.serve.drain_s)),
             timeout_keep_alive=75,
             ws="none",
         )
@@ -108,6 +109,7 @@ async def answer(
         loading = asyncio.get_running_loop().create_task(_preloaded(service)) if preload else None
         try:
             await server.serve(sockets)
+            await runs.drain(0 if server.force_exit else config.serve.drain_s - service.draining_for())
         finally:
             await mcp.aclose()
             await runs.aclose()
@@ -130,7 +132,8 @@ def _until_signalled(server: uvicorn.Server, service: Service) -> None:
     def stop() -> None:
         if server.should_exit:
             server.force_exit = True
-        service.draining = server.should_exit = True
+        server.should_exit = True
+        service.drain()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
@@ -141,6 +144,7 @@ async def _preloaded(service: Service) -> None:
     from smidgen.errors import SmidgenError
 
     try:
+        service.keep(service.runtime.model_name)
         await service.runtime.aload(service.runtime.model_name)
     except SmidgenError as error:
         log.warning("%s", error)

@@ -6,6 +6,7 @@ Everything here is on the runtime's home loop, which is the server's.
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -17,12 +18,12 @@ import msgspec
 from smidgen.agent import AgentModel
 from smidgen.agent.completion import Write, Written
 from smidgen.agent.deadline import Deadline
-from smidgen.api.admission import Admission
+from smidgen.api.admission import Admission, current_turn
 from smidgen.api.agents.known import ForAgent, known_agents
 from smidgen.api.metrics import Metrics
 from smidgen.api.streams import Stream
 from smidgen.config import Serve
-from smidgen.errors import ErrorInfo, SmidgenError, UnknownModel
+from smidgen.errors import EngineUnavailable, ErrorInfo, SmidgenError, UnknownModel
 from smidgen.events import AgentEvent, Failed, Finished, Notice
 from smidgen.messages import Embeddings, Message, Timings
 from smidgen.models.library import ModelFile
@@ -34,6 +35,9 @@ from smidgen.tools.registry import near_names
 
 log = logging.getLogger("smidgen.api")
 prompts_log = logging.getLogger("smidgen.api.prompts")
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+"""Of a model that was pulled. Whatever could be a path or an address is none."""
 
 DEFAULT_NAMES = ("", "default")
 """What clients send that leave the choice of the model to the server."""
@@ -63,7 +67,16 @@ class Service:
         self.admission = Admission(serve.streams, serve.queue, serve.queue_s)
         self.metrics = metrics or Metrics()
         self.started = int(time.time())
-        self.draining = False
+        self._draining_since: float | None = None
+
+    def drain(self) -> None:
+        """From now on nothing new is begun; what runs goes on."""
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+
+    def draining_for(self) -> float:
+        """Seconds, 0 if it isn't."""
+        return 0.0 if self._draining_since is None else time.monotonic() - self._draining_since
 
     # --- models -----------------------------------------------------------------------------------------------------
 
@@ -77,10 +90,10 @@ class Service:
         plain = wanted.removesuffix(":latest")
         agents = known_agents(self.runtime.config)
         if plain in agents and plain not in {file.name for file in self.installed()}:
-            return ForAgent(self.model(agents[plain].model), agents[plain])
+            return ForAgent(agents[plain].model or default, plain, agents[plain])
         if plain in (default, self.runtime.name_of(default)):
             return default
-        if any(sign in plain for sign in ("/", "\\", ":")) or plain.endswith(".gguf"):
+        if not NAME.fullmatch(plain) or plain.lower().endswith(".gguf"):
             raise self._unknown(wanted)
         try:
             return self.runtime.resolve(plain).name
@@ -91,7 +104,7 @@ class Service:
         here = tuple(file.name for file in self.installed())
         near = near_names(name, here)
         hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(here) or 'no models yet'}."
-        return UnknownModel(f"There is no model called {name!r} here.", hint=hint, near=list(near))
+        return UnknownModel(f"There is no model called {name[:200]!r} here.", hint=hint, near=list(near))
 
     def installed(self) -> tuple[ModelFile, ...]:
         return self.runtime.installed()
@@ -188,9 +201,9 @@ class Service:
     ) -> Embeddings:
         """Unit vectors of texts, or of their tokens, when the turn comes. Raises UnsupportedByModel for a model that
         makes none, ContextOverflow for a text that is too long for it, EngineBusy, DeadlineExceeded and the like."""
-        async with self.admission.turn() as waited:
+        async with self.admission.turn() as turn:
             self.keep(model, keep_s)
-            with self.metrics.answering("embedding", model, waited) as seen:
+            with self.metrics.answering("embedding", model, turn.waited_s) as seen:
                 deadline = Deadline(self.serve.answer_s or None)
                 try:
                     async with self.runtime.lease(model, deadline) as lease:
@@ -210,9 +223,12 @@ class Service:
         self, kind: str, model: str, start: Callable[[], AsyncGenerator[AgentEvent, None]], keep_s: Keep
     ) -> AsyncGenerator[AgentEvent, None]:
         try:
-            async with self.admission.turn() as waited:
+            if self._draining_since is not None:
+                raise EngineUnavailable("The server is stopping.", hint="Try again when it was started anew.")
+            async with self.admission.turn() as turn:
+                current_turn.set(turn)
                 self.keep(model, keep_s)
-                with self.metrics.answering(kind, model, waited) as seen:
+                with self.metrics.answering(kind, model, turn.waited_s) as seen:
                     async with aclosing(start()) as events:
                         async for event in events:
                             seen(event)

@@ -74,8 +74,48 @@ async def test_a_request_that_fails_frees_its_place() -> None:
     with pytest.raises(RuntimeError):
         async with admission.turn():
             raise RuntimeError
-    async with admission.turn() as waited:
-        assert waited >= 0
+    async with admission.turn() as turn:
+        assert turn.waited_s >= 0
+
+
+async def test_a_turn_that_is_given_back_is_somebody_else_s_meanwhile() -> None:
+    admission = Admission(1, 5, 0)
+    back = asyncio.Event()
+    order: list[str] = []
+
+    async def asks() -> None:
+        async with admission.turn() as turn:
+            async with turn.given_back():
+                order.append("asked")
+                await back.wait()
+            order.append("answered")
+
+    asking = asyncio.create_task(asks())
+    await settle()
+    async with admission.turn():
+        order.append("other")
+        back.set()
+        await settle()
+        assert admission.running == 1
+    await asking
+    assert order == ["asked", "other", "answered"] and (admission.running, admission.waiting) == (0, 0)
+
+
+async def test_whoever_gives_up_while_the_turn_is_given_back_takes_none() -> None:
+    admission = Admission(1, 5, 0)
+
+    async def asks() -> None:
+        async with admission.turn() as turn, turn.given_back():
+            await asyncio.Event().wait()
+
+    asking = asyncio.create_task(asks())
+    await settle()
+    async with admission.turn():
+        asking.cancel()
+        await asyncio.wait({asking})
+    assert (admission.running, admission.waiting) == (0, 0)
+    async with admission.turn():
+        assert admission.running == 1
 
 
 async def test_a_queue_of_none_still_lets_in_whoever_finds_a_free_place() -> None:

@@ -325,3 +325,119 @@ async def test_the_last_turn_is_taken_back_and_asked_otherwise(serving: Serving)
         told = (await client.get(f"/v1/agents/sessions/{session}")).json()
         assert [message["content"] for message in told["messages"]] == ["Count.", "One.", "Go on, please.", "Three."]
         assert [run["input"][0]["content"] for run in told["runs"]] == ["Count.", "Go on, please."]
+
+
+# --- found by a second look -------------------------------------------------------------------------------------------
+
+
+async def test_a_run_that_nobody_watches_asks_nobody_even_in_a_session_that_was_watched(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = writing()
+    given["answers"] = [CALL, "It is written.", CALL, "It is not."]
+    async with serving(**given) as client:
+        session = await new_session(client)
+        body = {"input": 'Write "hello" into notes.txt', "tools": ["write_file"], "session": session}
+        run = (await client.post(ASSISTANT, json={**body, "background": True})).json()["run"]["id"]
+        await until(client, run, "waiting")
+        await client.post(f"/v1/agents/runs/{run}/approval", json={"approve": False})
+        await until(client, run, "finished")
+        answer = (await client.post(ASSISTANT, json=body)).json()
+        assert answer["run"]["status"] == "finished" and not (tmp_path / "notes.txt").exists()
+
+
+async def test_conversations_that_are_answered_are_not_pushed_out(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smidgen.api.agents import conversations
+
+    monkeypatch.setattr(conversations, "MOST", 1)
+    long = " ".join(str(number) for number in range(400))
+    async with serving(["First.", long, "Other."]) as client:
+        first, other = await new_session(client), await new_session(client)
+        await streamed(client, input="One.", session=first, tools=[])
+        body = {"input": "Count.", "session": first, "tools": [], "background": True, "max_tokens": 4000}
+        run = (await client.post(ASSISTANT, json=body)).json()["run"]["id"]
+        await streamed(client, input="Two.", session=other, tools=[])
+        await until(client, run, "finished")
+        assert len((await client.get(f"/v1/agents/sessions/{first}")).json()["messages"]) == 4
+
+
+async def test_cancelling_twice_still_ends_the_run(serving: Serving) -> None:
+    engine = Slow()
+    async with serving(engine=engine) as client:
+        run = (await client.post(ASSISTANT, json={"input": "Hi.", "tools": [], "background": True})).json()["run"]["id"]
+        await engine.asked.wait()
+        answers = [asyncio.create_task(client.runs.cancel(run))]
+        await asyncio.sleep(0.05)
+        answers.append(asyncio.create_task(client.runs.cancel(run)))
+        await asyncio.gather(*answers)
+        assert (await until(client, run, "cancelled"))["ended"]
+        assert events_of((await client.get(f"/v1/agents/runs/{run}/events")).text)[-1][1] == "failed"
+
+
+class Slow(Waiting):
+    """Takes a while to stop."""
+
+    async def _events(self, request: Any) -> AsyncIterator[Any]:
+        from smidgen.events import TextDelta
+
+        try:
+            yield TextDelta(text="Well")
+            self.asked.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)
+
+
+async def test_a_run_that_waits_for_a_person_keeps_nobody_waiting(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = writing()
+    given["answers"] = [CALL, "Hello.", "It is not."]
+    async with serving(**given, streams=1) as client:
+        run, _, _ = await asked(client)
+        chat = {"messages": [{"role": "user", "content": "Hi."}]}
+        assert (await client.post("/v1/chat/completions", json=chat)).status_code == 200
+        await client.post(f"/v1/agents/runs/{run}/approval", json={"approve": False})
+        await until(client, run, "finished")
+        assert client.service.admission.running == 0
+
+
+async def test_a_server_that_stops_interrupts_what_runs(serving: Serving, tmp_path: Path) -> None:
+    engine = Waiting()
+    async with serving(engine=engine) as client:
+        run = (await client.post(ASSISTANT, json={"input": "Hi.", "tools": [], "background": True})).json()["run"]["id"]
+        await engine.asked.wait()
+    async with SessionStore(tmp_path / "sessions.sqlite") as store:
+        assert (await store.run(run)).status == "interrupted"
+        assert json.loads((await store.events(run))[-1].data)["error"]["code"] == "interrupted"
+
+
+async def test_a_failed_run_is_refused_like_any_other_request(serving: Serving) -> None:
+    async with serving(streams=1, queue=0) as client:
+        body = {"input": "Hi.", "tools": ["calculator"], "tool_choice": "nope"}
+        assert (await client.post(ASSISTANT, json=body)).status_code == 400
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "-1", "x", "²"])
+async def test_absurd_event_numbers_end_nothing(serving: Serving, number: str) -> None:
+    async with serving(["Hello."]) as client:
+        run = (await streamed(client, input="Hi.", tools=[]))[0][2]["run"]
+        header = [(b"last-event-id", number.encode("latin-1"))]
+        assert (await client.get(f"/v1/agents/runs/{run}/events", headers=header)).status_code == 200
+        assert (await client.get(f"/v1/agents/runs/{run}/events", params={"after": number})).status_code == 400
+
+
+async def test_deleting_a_session_ends_its_run(serving: Serving) -> None:
+    engine = Waiting()
+    async with serving(engine=engine) as client:
+        session = await new_session(client)
+        body = {"input": "Hi.", "tools": [], "session": session, "background": True}
+        run = (await client.post(ASSISTANT, json=body)).json()["run"]["id"]
+        await engine.asked.wait()
+        assert (await client.delete(f"/v1/agents/sessions/{session}")).status_code == 204
+        assert (await client.get(f"/v1/agents/runs/{run}")).status_code == 404
+        assert client.service.admission.running == 0

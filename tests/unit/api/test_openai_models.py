@@ -21,6 +21,7 @@ async def test_an_agent_is_asked_like_a_model_and_uses_its_own_tools(serving: Se
         body = {"model": "assistant", "messages": [{"role": "user", "content": "What is 17.5% of 2,340?"}]}
         answer = (await client.post("/v1/chat/completions", json=body)).json()
         assert "409.5" in answer["choices"][0]["message"]["content"] and answer["smidgen"]["strategy"] == "rules"
+        assert (await client.get("/v1/models/%20assistant")).json()["id"] == "assistant"
         told = (await client.get("/v1/models/assistant")).json()
         assert told["smidgen"]["kind"] == "agent" and "calculator" in told["smidgen"]["tools"]
 

@@ -272,7 +272,7 @@ def test_only_the_latest_are_kept() -> None:
     store = ResponseStore(kept=2, characters=10)
 
     def kept(size: int) -> Kept:
-        return Kept(body={}, conversation=(Message(role="user", content="x" * size),))
+        return Kept(body={}, conversation=(Message(role="user", content="x" * size),), size=size)
 
     for name in ("a", "b", "c"):
         store.keep(name, kept(1))
@@ -283,4 +283,9 @@ def test_only_the_latest_are_kept() -> None:
     with pytest.raises(UnknownResponse):
         store.get("c")
     store.keep("e", kept(50))
-    assert store.get("e").characters == 50
+    assert store.get("e").size == 50
+
+
+def test_all_that_is_kept_counts() -> None:
+    said = (Message(role="user", content="x" * 100),)
+    assert Kept.of({"metadata": {"a": "y" * 1000}}, said).size > 1100

@@ -22,7 +22,21 @@ async def test_the_server_s_own_model_has_many_names(serving: Serving, name: str
         assert client.service.model(name) == "tiny"
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../tiny", "hf:owner/repo/file.gguf", "tiny.gguf", "a\\b", "nope"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "../tiny",
+        ".tiny",
+        "~tiny",
+        "tiny.GGUF",
+        "." + "a" * 5000,
+        "hf:owner/repo/file.gguf",
+        "tiny.gguf",
+        "a\\b",
+        "nope",
+    ],
+)
 async def test_only_pulled_models_can_be_named(serving: Serving, name: str) -> None:
     async with serving() as client:
         with pytest.raises(UnknownModel, match="tiny"):

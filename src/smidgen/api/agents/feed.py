@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from smidgen.api.agents.runs import Runs
-from smidgen.api.delivery import QUIET_S, comment, encode
+from smidgen.api.delivery import QUIET_S, STALL_S, comment, encode, unless_gone
 from smidgen.sessions import Run
 
 _TYPE = msgspec.json.Decoder(type=dict[str, msgspec.Raw])
@@ -40,6 +41,9 @@ class Feed(Response):
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await unless_gone(receive, self._sent(send))
+
+    async def _sent(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
             if self._after == 0:
@@ -47,8 +51,8 @@ class Feed(Response):
             async for body in self._bodies():
                 await _body(send, body)
             await _body(send, b"", more=False)
-        except OSError:
-            return  # the client is gone
+        except (TimeoutError, OSError):
+            return  # the client is gone, or reads nothing
 
     async def _bodies(self) -> AsyncIterator[bytes]:
         number = self._after
@@ -69,4 +73,5 @@ class Feed(Response):
 
 async def _body(send: Send, body: bytes, *, more: bool = True) -> None:
     message: Message = {"type": "http.response.body", "body": body, "more_body": more}
-    await send(message)
+    async with asyncio.timeout(STALL_S):
+        await send(message)

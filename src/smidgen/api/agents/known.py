@@ -15,11 +15,12 @@ RESERVED = ("runs", "sessions", "tools")
 class ForAgent(str):
     """A model's spec that was asked for by an agent's name: whoever runs it runs that agent."""
 
+    name: str
     agent: AgentConfig
 
-    def __new__(cls, spec: str, agent: AgentConfig) -> ForAgent:
+    def __new__(cls, spec: str, name: str, agent: AgentConfig) -> ForAgent:
         made = super().__new__(cls, spec)
-        made.agent = agent
+        made.name, made.agent = name, agent
         return made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from smidgen.errors import NothingToApprove, SessionsUnavailable
+from smidgen.errors import NothingToApprove, SessionsUnavailable, SmidgenError, UnknownRun
 from smidgen.events import AgentEvent, ApprovalNeeded, Notice
 from smidgen.messages import ToolCall
 
@@ -18,9 +18,10 @@ encode = msgspec.json.Encoder().encode
 
 
 class Live:
-    """`events` are those that were stored; the first has number 1."""
+    """`events` are those that were stored; the first has number 1. asks: there is somebody to ask for approvals."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, asks: bool) -> None:
+        self.asks = asks
         self._store = store
         self._changed = asyncio.Event()
         self._approval: asyncio.Future[bool] | None = None
@@ -34,6 +35,11 @@ class Live:
         """For somebody's approval, which the events have told of."""
         return self._approval is not None and self._approving > 0
 
+    @property
+    def kept(self) -> bool:
+        """Whether everything so far could be stored."""
+        return self._kept
+
     async def tell(self, events: Sequence[AgentEvent]) -> None:
         """Any but the last one, which is stored together with how the run ended: `end`. Where they can't be kept, the
         run goes on all the same, and that is told."""
@@ -41,9 +47,9 @@ class Live:
         if self._kept:
             try:
                 await self._store(encoded)
-            except SessionsUnavailable as error:
+            except (SessionsUnavailable, UnknownRun) as error:
                 self._kept = False
-                self.events.append(encode(Notice(code="not_kept", message=str(error))))
+                self.events.append(not_kept(error))
         for data, event in zip(encoded, events, strict=True):
             self.events.append(data)
             if isinstance(event, ApprovalNeeded):
@@ -93,3 +99,8 @@ class Live:
                 f"What waits for an approval is event {self._approving}, not {event}.", hint="Look at it first."
             )
         waits.set_result(yes)
+
+
+def not_kept(error: SmidgenError) -> bytes:
+    """What tells of it, as an event."""
+    return encode(Notice(code="not_kept", message=f"This run is not kept: {error}"))

@@ -53,7 +53,7 @@ def agent_for(service: Service, name: str, choices: Choices, approve: ApproveLik
         options["temperature"] = temperature
     return Agent(
         runtime=service.runtime,
-        model=service.model(choices.model or config.model),
+        model=str(service.model(choices.model)) if choices.model else config.model or service.runtime.model_name,
         tools=config.tools if choices.tools is None else choices.tools,
         system=config.system if choices.system is None else choices.system,
         approve=approve,

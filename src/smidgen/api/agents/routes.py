@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -16,10 +18,12 @@ from smidgen.api.agents.requests import ApprovalRequest, RunRequest, SessionRequ
 from smidgen.api.agents.runs import Runs
 from smidgen.api.documented import ANSWERING, EVENTS, KEEPING, TEXT, documented
 from smidgen.api.service import Service
-from smidgen.errors import UnknownRun
+from smidgen.errors import SmidgenError
+from smidgen.events import Failed
 from smidgen.sessions import Run
 
 LAST_S = 3600.0
+MOST_EVENTS, EVENT_DIGITS = 10**18, 19
 
 
 def routes(service: Service, runs: Runs) -> APIRouter:
@@ -58,7 +62,7 @@ def routes(service: Service, runs: Runs) -> APIRouter:
 
     @router.delete("/sessions/{session}", **documented("Delete a session", status=204, refused=KEEPING))
     async def delete(session: str) -> Response:
-        await runs.store.delete(session)
+        await runs.delete(session)
         return Response(status_code=204)
 
     # --- runs ---------------------------------------------------------------------------------------------------------
@@ -70,10 +74,11 @@ def routes(service: Service, runs: Runs) -> APIRouter:
     @router.get("/runs/{run}/events", **documented("A run's events", TEXT, kind=EVENTS, refused=KEEPING))
     async def events(
         run: str,
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, lt=MOST_EVENTS)] = 0,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
-        number = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
+        sent = last_event_id or ""
+        number = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < EVENT_DIGITS else after
         return Feed(runs, await runs.run(run), number)
 
     @router.post("/runs/{run}/approval", **documented("Approve a call or not", answers.RUN, refused=(*KEEPING, 409)))
@@ -105,14 +110,25 @@ def routes(service: Service, runs: Runs) -> APIRouter:
         while live is not None and not over:
             events, over = await live.after(number, LAST_S)
             number += len(events)
-        ended = await runs.store.run(begun.id)
-        stored = await runs.store.events(begun.id, max(0, number - 1))
-        if not stored:
-            raise UnknownRun("The run's end could not be kept.", hint="Look into the log.")
-        return _json({"run": _told(ended), "answer": msgspec.json.decode(stored[-1].data)})
+        return await _waited_for(runs, begun, live.events if live is not None else ())
 
     del agents, tools, sessions, new_session, session, rename, delete, run, events, approval, cancel, start
     return router
+
+
+async def _waited_for(runs: Runs, begun: Run, events: Sequence[bytes]) -> Response:
+    """A run that failed is refused as any other request that does, unless it was cancelled."""
+    answer: dict[str, Any] = msgspec.json.decode(events[-1])
+    if answer["type"] == "failed" and answer["error"]["code"] not in ("cancelled", "interrupted"):
+        raise msgspec.convert(answer, Failed).error.to_exception()
+    try:
+        ended = await runs.store.run(begun.id)
+    except SmidgenError:  # it could not be kept, which a notice told
+        ended = msgspec.structs.replace(begun, status="finished" if answer["type"] == "finished" else "failed")
+    unkept = [json.loads(data)["message"] for data in events if b'"code":"not_kept"' in data]
+    if unkept and "warnings" in answer:
+        answer["warnings"] = [*answer["warnings"], *unkept]
+    return _json({"run": _told(ended), "answer": answer})
 
 
 def _told(run: Run) -> dict[str, Any]:

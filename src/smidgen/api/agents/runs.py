@@ -12,31 +12,20 @@ from typing import Any
 
 import msgspec
 
-from smidgen.api.agents.live import Live, encode
-from smidgen.api.agents.named import Choices, agent_for, named, seed_of
+from smidgen.api.agents.conversations import Conversations, Held
+from smidgen.api.agents.live import Live, encode, not_kept
+from smidgen.api.agents.named import Choices, named, seed_of
 from smidgen.api.agents.requests import RunRequest
 from smidgen.api.service import Service
 from smidgen.api.streams import Stream
-from smidgen.errors import ErrorInfo, SessionBusy, SmidgenError, UnknownRun
+from smidgen.errors import ErrorInfo, NothingToApprove, SessionBusy, SmidgenError, UnknownRun
 from smidgen.events import AgentEvent, Failed, Finished
-from smidgen.messages import Message, ToolCall
-from smidgen.runtime.agent import Agent, AgentOptions, Chat
+from smidgen.messages import Message
+from smidgen.runtime.agent import Agent, AgentOptions
 from smidgen.sessions import Run, SessionStore, Status
-from smidgen.sessions.store import last_turn
+from smidgen.sessions.store import INTERRUPTED, last_turn
 
 log = logging.getLogger("smidgen.api")
-
-CHATS = 64
-"""Conversations whose tools' own state (interpreters, writes that can be undone) is kept in memory."""
-
-
-class _Held(msgspec.Struct):
-    """A session's conversation in memory, for as long as nothing about its agent changes."""
-
-    agent_name: str
-    choices: Choices
-    chat: Chat
-    live: Live | None = None
 
 
 class Runs:
@@ -48,9 +37,18 @@ class Runs:
         self._live: dict[str, Live] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._busy: dict[str, str] = {}
-        self._held: dict[str, _Held] = {}
+        self._conversations = Conversations(service)
+        self._closing = False
+
+    async def drain(self, seconds: float) -> None:
+        """Lets what runs come to its end for so long. Runs that wait for a person are not waited for."""
+        lasting = {task for run, task in self._tasks.items() if not self._live[run].waiting}
+        if lasting and seconds > 0:
+            await asyncio.wait(lasting, timeout=seconds)
 
     async def aclose(self) -> None:
+        """What still runs is interrupted."""
+        self._closing = True
         for task in tuple(self._tasks.values()):
             task.cancel()
         if self._tasks:
@@ -71,7 +69,6 @@ class Runs:
             max_tokens=body.max_tokens,
             dry_run=body.dry_run,
         )
-        asked_live = body.stream or body.background
         before: tuple[Message, ...] = ()
         if body.session:
             if body.session in self._busy:
@@ -85,7 +82,7 @@ class Runs:
             given = tuple(Message(role=turn.role, content=turn.content) for turn in body.messages or ())
             if body.input is not None:
                 given = (Message(role="user", content=body.input),)
-            held = self._conversation(name, choices, body.session or "", before, asks=asked_live)
+            held = self._conversations.find(name, choices, body.session or "", before)
             run = await self.store.start_run(
                 agent=name,
                 model=held.chat.agent.model,
@@ -98,7 +95,9 @@ class Runs:
             raise
         if body.session:
             self._busy[body.session] = run.id
-        live = held.live = self._live[run.id] = Live(lambda events: self.store.append_events(run.id, events))
+            self._conversations.keep(body.session, held)
+        live = Live(lambda events: self.store.append_events(run.id, events), asks=body.stream or body.background)
+        held.live = self._live[run.id] = live
         task = asyncio.get_running_loop().create_task(self._run(run, held, live, given, body))
         self._tasks[run.id] = task
         task.add_done_callback(lambda _: self._forget(run))
@@ -113,32 +112,9 @@ class Runs:
         if self._busy.get(run.session) == run.id:
             del self._busy[run.session]
 
-    def _conversation(
-        self, name: str, choices: Choices, session: str, before: tuple[Message, ...], *, asks: bool
-    ) -> _Held:
-        """The session's as it is in memory, or one made anew from its messages."""
-        held = self._held.get(session) if session else None
-        if held is not None and (held.agent_name, held.choices) == (name, choices) and held.chat.messages == before:
-            return held
-        made: list[_Held] = []
-
-        async def ask(call: ToolCall, preview: str) -> bool:
-            live = made[0].live
-            return asks and live is not None and await live.ask(call, preview)
-
-        agent = agent_for(self._service, name, choices, ask)
-        made.append(_Held(agent_name=name, choices=choices, chat=agent.chat(before)))
-        if session and asks:
-            if held is not None:
-                held.chat.clear()
-            self._held[session] = made[0]
-            while len(self._held) > CHATS:
-                self._held.pop(next(iter(self._held))).chat.clear()
-        return made[0]
-
     # --- one run ------------------------------------------------------------------------------------------------------
 
-    async def _run(self, run: Run, held: _Held, live: Live, given: Sequence[Message], body: RunRequest) -> None:
+    async def _run(self, run: Run, held: Held, live: Live, given: Sequence[Message], body: RunRequest) -> None:
         options: dict[str, Any] = {
             "seed": seed_of(body.seed),
             "logprobs": body.logprobs,
@@ -158,33 +134,42 @@ class Runs:
                     break
             status = "finished" if isinstance(last, Finished) else "failed"
         except asyncio.CancelledError:
-            last = Failed(error=ErrorInfo(code="cancelled", message="The run was cancelled.", fault="caller"))
+            last, status = (INTERRUPTED, "interrupted") if self._closing else (_CANCELLED, "cancelled")
         except Exception as error:
             log.error("a run failed", exc_info=error)
-            info = error.info() if isinstance(error, SmidgenError) else ErrorInfo(code="internal", message=repr(error))
-            last, status = Failed(error=info), "failed"
+            last, status = Failed(error=_outward(error)), "failed"
         finally:
-            await stream.aclose()
-            said = held.chat.messages[before:] if status == "finished" and run.session else ()
-            end = [encode(last)] if last is not None else []
-            held.live = None
             # Whoever cancels a run that ends already doesn't keep its end from being told.
-            await asyncio.shield(asyncio.ensure_future(self._ended(run, live, status, end, said)))
+            ending = self._ended(run, held, live, status, last, before, stream)
+            await asyncio.shield(asyncio.ensure_future(ending))
 
     async def _ended(
-        self, run: Run, live: Live, status: Status, events: Sequence[bytes], said: Sequence[Message]
+        self,
+        run: Run,
+        held: Held,
+        live: Live,
+        status: Status,
+        last: AgentEvent | None,
+        before: int,
+        stream: Stream,
     ) -> None:
         """What can't be kept is said; the answer is told all the same."""
+        await stream.aclose()
+        said = held.chat.messages[before:] if status == "finished" and run.session else ()
+        events = [encode(last)] if last is not None else []
+        told: list[bytes] = []
         try:
             await self.store.end_run(run.id, status, events=events, messages=said)
-        except UnknownRun:
-            pass  # it went with its session
         except SmidgenError as error:
-            log.error("a run's end could not be kept: %s", error)
+            if not isinstance(error, UnknownRun):  # which went with its session
+                log.error("a run's end could not be kept: %s", error)
+            if live.kept:
+                told = [not_kept(error)]
+        held.live = None
         self._free(run)  # whoever sees the last event may go on at once
-        live.end(events)
+        live.end([*told, *events])
 
-    def _stream(self, held: _Held, given: Sequence[Message], body: RunRequest, options: AgentOptions) -> Stream:
+    def _stream(self, held: Held, given: Sequence[Message], body: RunRequest, options: AgentOptions) -> Stream:
         agent: Agent = held.chat.agent
         if body.messages is not None:
             asked = given[-1].content if given else ""
@@ -209,8 +194,21 @@ class Runs:
     async def approve(self, run_id: str, yes: bool, event: int | None) -> Run:
         """Raises UnknownRun, NothingToApprove."""
         run = await self.store.run(run_id)
-        (self._live.get(run_id) or Live(self._nowhere)).approve(yes, event)
+        live = self._live.get(run_id)
+        if live is None:
+            raise NothingToApprove("The run is over.", hint="Start another one.")
+        live.approve(yes, event)
         return run
+
+    async def delete(self, session: str) -> None:
+        """A session with its runs; one that isn't over is cancelled first. Raises UnknownSession."""
+        await self.store.session(session)
+        task = self._tasks.get(self._busy.get(session, ""))
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        self._conversations.drop(session)
+        await self.store.delete(session)
 
     async def cancel(self, run_id: str) -> Run:
         """Does nothing to a run that is over. Raises UnknownRun."""
@@ -221,6 +219,12 @@ class Runs:
             await asyncio.wait({task})
         return await self.store.run(run_id)
 
-    @staticmethod
-    async def _nowhere(_: Sequence[bytes]) -> None:
-        return
+
+_CANCELLED = Failed(error=ErrorInfo(code="cancelled", message="The run was cancelled.", fault="caller"))
+
+
+def _outward(error: Exception) -> ErrorInfo:
+    """What went wrong inside is for the log."""
+    if isinstance(error, SmidgenError):
+        return error.info()
+    return ErrorInfo(code="internal", message="Something went wrong inside smidgen.", hint="Its log says what.")

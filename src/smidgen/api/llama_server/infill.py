@@ -65,6 +65,15 @@ class Editors:
         earlier.abandon()
         return True
 
+    async def _background(
+        self, model: Named, events: AsyncGenerator[AgentEvent, None]
+    ) -> AsyncGenerator[AgentEvent, None]:
+        """Takes no turn: nobody waits for it, and nobody shall wait because of it."""
+        self._service.keep(model.spec)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
     def read_ahead(self, model: Named, beginning: Callable[[AgentModel], Awaitable[tuple[int, ...]]]) -> Stream:
         """Reads a prompt's beginning, in tokens, when there is nothing else to do, in place of what was to be read
         ahead for this model before. In pieces, so that it is known how far it came if it is broken off."""
@@ -98,7 +107,7 @@ class Editors:
                     return
 
         self.pause(model)
-        stream = self._ahead[model.spec] = self._service.stream("infill_ahead", model.spec, events)
+        stream = self._ahead[model.spec] = Stream(self._background(model, events()))
         return stream
 
 
@@ -112,12 +121,13 @@ def routes(service: Service) -> APIRouter:
     )
     async def infill(body: InfillRequest, request: Request) -> Response:
         model = named(service, body.model)
+        broken_off = editors.pause(model)
         try:
             if body.limit == 0 and not (body.input_prefix or body.input_suffix or body.prompt):
                 return await _warmed(editors, model, body)
             warnings = (*model.told, *sampling.without_effect(body, known=("infill",)))
             runs = [Run(body, index, warnings) for index in range(body.answers)]
-            starts = [_start(service, editors, model, run, body) for run in runs]
+            starts = [_start(service, editors, model, run, body, broken_off) for run in runs]
             return await answered(request, Several(starts, service.serve.streams), runs)
         except UnsupportedByModel as error:
             status, headers, told = refusal(request.url.path, 501, error.message, error.hint, code=error.code)
@@ -144,17 +154,18 @@ def _room(loaded: AgentModel, limit: int | None) -> int:
     return max(context - max(limit or 0, USUAL_TOKENS), context // 2)
 
 
-def _start(service: Service, editors: Editors, model: Named, run: Run, body: InfillRequest) -> Callable[[], Stream]:
+def _start(
+    service: Service, editors: Editors, model: Named, run: Run, body: InfillRequest, paused: bool
+) -> Callable[[], Stream]:
     pace = editors.pace(model)
     constraint = sampling.constraint(body)
     view: View | None = None
     whole: View | None = None
-    paused = False
 
     async def write(loaded: AgentModel) -> tuple[GenerateRequest, tuple[Notice, ...]]:
         nonlocal view, whole, paused
         run.model = loaded
-        paused = editors.pause(model)
+        paused = editors.pause(model) or paused
         marks = assembly.require(loaded.fim, loaded.name)
 
         async def tokenize(text: str) -> tuple[int, ...]:

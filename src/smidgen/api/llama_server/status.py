@@ -54,6 +54,7 @@ class Status:
         from smidgen import __version__
 
         runtime = self._service.runtime
+        self._service.keep(runtime.model_name)
         async with runtime.lease() as lease:
             model, info = lease.model, lease.model.info
             file = await asyncio.to_thread(runtime.resolve)

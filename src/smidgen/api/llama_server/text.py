@@ -24,6 +24,7 @@ def routes(service: Service) -> APIRouter:
     async def tokenize(body: TokenizeRequest) -> Response:
         model = named(service, body.model)
         prompt = pieces.prompt(body.content, special=body.parse_special)
+        service.keep(model.spec)
         async with service.runtime.lease(model.spec) as lease:
             found = await pieces.tokens(lease.model, prompt, add_special=body.add_special)
             if not body.with_pieces:
@@ -35,6 +36,7 @@ def routes(service: Service) -> APIRouter:
     @router.post("/detokenize", **documented("The text of tokens", answers.CONTENT, refused=ANSWERING))
     async def detokenize(body: DetokenizeRequest) -> Response:
         model = named(service, body.model)
+        service.keep(model.spec)
         async with service.runtime.lease(model.spec) as lease:
             return _json({"content": await pieces.text(lease.model, body.tokens)}, model.told)
 
@@ -43,6 +45,7 @@ def routes(service: Service) -> APIRouter:
         model = named(service, body.model)
         wanted = translated(body)
         tools = [tool.spec for tool in wanted.tools]
+        service.keep(model.spec)
         async with service.runtime.lease(model.spec) as lease:
             prompt = lease.model.template.render(wanted.messages, tools or None)
         return _json({"prompt": "".join(segment.text for segment in prompt)}, model.told)

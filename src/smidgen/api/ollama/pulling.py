@@ -22,12 +22,13 @@ from smidgen.api.ollama.requests import PullRequest
 from smidgen.api.openai.shapes import crash
 from smidgen.api.service import Service
 from smidgen.config import Config
-from smidgen.errors import Cancelled, InvalidRequest, LicenseNotAccepted
+from smidgen.errors import Cancelled, EngineBusy, InvalidRequest, LicenseNotAccepted
 from smidgen.events import Notice
 from smidgen.models.library import Library
 from smidgen.models.sources import Progress
 from smidgen.models.spec import Wanted, read
 from smidgen.runtime.loading import lay_out, library_of
+from smidgen.tools.threads import in_daemon_thread
 
 EVERY_S = 0.1
 """Seconds between two lines of one phase."""
@@ -42,10 +43,13 @@ PHASES: Mapping[str, str] = {
 }
 Line = Mapping[str, Any]
 Tell = Callable[[Line], None]
+MOST_PULLS = 4
+"""At once: each has a thread, and more of them fetch nothing sooner."""
 
 
 def routes(service: Service) -> APIRouter:
     router = APIRouter()
+    pulls = set[Pull]()
 
     @router.post(
         "/api/pull",
@@ -55,7 +59,11 @@ def routes(service: Service) -> APIRouter:
         config = service.runtime.config
         library = library_of(config)
         spec, wanted = await asyncio.to_thread(meant, library, body.asked)
+        pulls.difference_update({pulling for pulling in pulls if pulling.over})
+        if len(pulls) >= MOST_PULLS:
+            raise EngineBusy(f"{len(pulls)} models are being fetched.", hint="Wait for one of them.", retry_after_s=30)
         pulling = Pull(lambda tell: fetched(library, config, spec, wanted, body, tell))
+        pulls.add(pulling)
         try:
             await pulling.begin(PATIENCE_S if body.stream is not False else None)
         except BaseException:
@@ -154,7 +162,7 @@ class Pull:
 
     async def _run(self, work: Callable[[Tell], None]) -> None:
         try:
-            await asyncio.to_thread(work, self._tell)
+            await in_daemon_thread(lambda: work(self._tell))
         except Exception as error:
             self._error = error
         finally:
@@ -170,6 +178,10 @@ class Pull:
     def _put(self, line: Line) -> None:
         self._queued.append(line)
         self._arrived.set()
+
+    @property
+    def over(self) -> bool:
+        return self._task.done()
 
     @property
     def abandoned(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from smidgen.api.delivery import PATIENCE_S, Streamed, comment, encode, sse
+from smidgen.api.delivery import PATIENCE_S, Streamed, abandoned_with, comment, encode, sse
 from smidgen.api.documented import ANSWERING, EVENTS, documented
 from smidgen.api.openai import answers, shapes
 from smidgen.api.openai.requests import ChatRequest
@@ -34,8 +34,9 @@ def routes(service: Service) -> APIRouter:
         wanted = translated(body)
         count = body.n or 1
         several = Several([_start(service, model, wanted, index) for index in range(count)], service.serve.streams)
-        await several.begin(PATIENCE_S if body.stream else None)
         if body.stream:
+            async with abandoned_with(request.receive, several):
+                await several.begin(PATIENCE_S)
             return Streamed(several, ChatWriter(body, wanted, service.runtime.name_of(model)))
         choices = await ended(request.receive, several, count)
         if choices is None:

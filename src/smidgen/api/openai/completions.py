@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from smidgen.agent import AgentModel
-from smidgen.api.delivery import PATIENCE_S, Streamed, comment, encode, sse
+from smidgen.api.delivery import PATIENCE_S, Streamed, abandoned_with, comment, encode, sse
 from smidgen.api.documented import ANSWERING, EVENTS, documented
 from smidgen.api.openai import answers, shapes
 from smidgen.api.openai.chat import tokens_of
@@ -92,8 +92,9 @@ def routes(service: Service) -> APIRouter:
         model = service.model(body.model)
         asked = wanted(body)
         several = Several([_start(service, model, asked, index) for index in range(asked.count)], service.serve.streams)
-        await several.begin(PATIENCE_S if body.stream else None)
         if body.stream:
+            async with abandoned_with(request.receive, several):
+                await several.begin(PATIENCE_S)
             return Streamed(several, CompletionWriter(asked, service.runtime.name_of(model)))
         choices = await ended(request.receive, several, asked.count)
         if choices is None:

@@ -34,9 +34,10 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/v1/models/{name:path}", **documented("One of them", answers.MODEL, refused=(404,)))
     async def model(name: str) -> Response:
-        if isinstance(service.model(name), ForAgent):
-            return Response(encode(_agent(service, name)), media_type="application/json")
-        file = await asyncio.to_thread(lambda: service.runtime.resolve(service.model(name)))
+        spec = service.model(name)
+        if isinstance(spec, ForAgent):
+            return Response(encode(_agent(service, spec.name)), media_type="application/json")
+        file = await asyncio.to_thread(lambda: service.runtime.resolve(spec))
         held = next((model for model in service.runtime.held() if model.name == file.name), None)
         found = _entry(service, file, await headers.of(file), held)
         return Response(encode(found), media_type="application/json")
@@ -47,7 +48,7 @@ def routes(service: Service) -> APIRouter:
 
 def _agent(service: Service, name: str) -> dict[str, Any]:
     """An agent can be asked like a model."""
-    agent = known_agents(service.runtime.config)[name.removesuffix(":latest")]
+    agent = known_agents(service.runtime.config)[name]
     return {
         "id": name,
         "object": "model",

@@ -22,14 +22,18 @@ class UnknownResponse(InvalidRequest):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """body: the answer as it was sent. conversation: all that was said up to it and with it, but for instructions."""
+    """body: the answer as it was sent. conversation: all that was said up to it and with it, but for instructions.
+    size: of both in bytes of JSON."""
 
     body: dict[str, Any]
     conversation: tuple[Message, ...]
 
-    @property
-    def characters(self) -> int:
-        return sum(len(turn.content) for turn in self.conversation)
+    size: int
+
+    @staticmethod
+    def of(body: dict[str, Any], conversation: tuple[Message, ...]) -> Kept:
+        size = len(msgspec.json.encode(body)) + len(msgspec.json.encode(conversation))
+        return Kept(body=body, conversation=conversation, size=size)
 
 
 class ResponseStore:
@@ -40,9 +44,9 @@ class ResponseStore:
 
     def keep(self, identifier: str, answer: Kept) -> None:
         self._kept[identifier] = answer
-        self._characters += answer.characters
+        self._characters += answer.size
         while len(self._kept) > self._most or (len(self._kept) > 1 and self._characters > self._most_characters):
-            self._characters -= self._kept.popitem(last=False)[1].characters
+            self._characters -= self._kept.popitem(last=False)[1].size
 
     def get(self, identifier: str) -> Kept:
         """Raises UnknownResponse."""
@@ -57,5 +61,5 @@ class ResponseStore:
 
     def forget(self, identifier: str) -> None:
         """Raises UnknownResponse."""
-        self._characters -= self.get(identifier).characters
+        self._characters -= self.get(identifier).size
         del self._kept[identifier]

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from smidgen.api.delivery import PATIENCE_S, Streamed, encode, whole
+from smidgen.api.delivery import PATIENCE_S, Streamed, abandoned_with, encode, whole
 from smidgen.api.documented import ANSWERING, EVENTS, documented
 from smidgen.api.openai import answers
 from smidgen.api.openai.response_events import ResponseWriter
@@ -37,16 +37,17 @@ def routes(service: Service) -> APIRouter:
         def keep(answer: dict[str, Any], turn: Message) -> None:
             if body.kept:
                 said = (*before, *with_names(before, it.said), turn)
-                store.keep(frame.id, Kept(body=answer, conversation=said))
+                store.keep(frame.id, Kept.of(answer, said))
 
         writer = ResponseWriter(frame, it.wanted, keep)
         stream = service.chat(model, conversation, it.wanted.tools, kind="response", **it.wanted.options)
-        try:
-            await stream.begin(PATIENCE_S if body.stream else None)
-        except BaseException:
-            await stream.aclose()
-            raise
         if body.stream:
+            try:
+                async with abandoned_with(request.receive, stream):
+                    await stream.begin(PATIENCE_S)
+            except BaseException:
+                await stream.aclose()
+                raise
             return Streamed(stream, writer)
         events, end = await whole(request.receive, stream)
         if end is None:
