@@ -213,8 +213,8 @@ async def main(options: argparse.Namespace) -> int:
             "minutes": options.minutes,
             "outcomes": dict(sorted(load.counts.items())),
             "broken": load.broken,
-            "running at the end": after.get("smidgen_running"),
-            "waiting at the end": after.get("smidgen_waiting"),
+            "running at the end": after.get("smidgen_requests_running"),
+            "waiting at the end": after.get("smidgen_requests_waiting"),
             "server MB grown": round(grown[0], 1),
             "worker MB grown": round(grown[1], 1),
             "server MB": round(settled[-1][0], 1),
@@ -228,7 +228,7 @@ async def main(options: argparse.Namespace) -> int:
     print(json.dumps(figures, indent=2))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2))
-    return 1 if load.broken or after.get("smidgen_running") or after.get("smidgen_waiting") else 0
+    return 1 if load.broken or after.get("smidgen_requests_running") or after.get("smidgen_requests_waiting") else 0
 
 
 if __name__ == "__main__":

@@ -39,8 +39,10 @@ def text_of(found: list[dict[str, Any]]) -> str:
 
 
 def metric(url: str, name: str) -> float:
+    """A counter with labels is 0 as long as nothing was counted; all else must be there."""
     page = httpx2.get(f"{url}/metrics").text
     found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
+    assert found or "{" in name, name
     return float(found[1]) if found else 0.0
 
 
@@ -87,8 +89,8 @@ def test_a_client_that_goes_away_ends_its_request(start: Start) -> None:
         for path in ("/v1/chat/completions", "/v1/messages"):
             with pytest.raises(httpx2.TimeoutException):
                 client.post(path, json={**unread, "max_tokens": 5}, timeout=0.4)
-            until(lambda: metric(server.url, "smidgen_running") == 0)  # long before the prompt is read
-        assert metric(server.url, "smidgen_waiting") == 0
+            until(lambda: metric(server.url, "smidgen_requests_running") == 0)  # long before the prompt is read
+        assert metric(server.url, "smidgen_requests_waiting") == 0
 
 
 def test_sigterm_lets_what_runs_come_to_its_end_and_refuses_the_rest(start: Start) -> None:
@@ -202,5 +204,5 @@ def test_many_at_once_with_clients_that_vanish_leave_nothing_behind(start: Start
         for thread in threads:
             thread.join()
         assert broken == []
-        until(lambda: metric(server.url, "smidgen_running") == 0)
-        assert metric(server.url, "smidgen_waiting") == 0
+        until(lambda: metric(server.url, "smidgen_requests_running") == 0)
+        assert metric(server.url, "smidgen_requests_waiting") == 0
