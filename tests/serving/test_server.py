@@ -86,9 +86,9 @@ def test_a_client_that_goes_away_ends_its_request(start: Start) -> None:
             client.post("/v1/chat/completions", json=whole, timeout=0.5)
         until(lambda: metric(server.url, 'smidgen_requests_total{end="gone",kind="chat"}') == 2)
         for path in ("/v1/chat/completions", "/v1/messages"):
-            unread = [{"role": "user", "content": f"{path} " + "and then again " * 1800}]
+            unread = [{"role": "user", "content": f"{path} " + "and then again " * 1000}]
             with pytest.raises(httpx2.TimeoutException):
-                client.post(path, json={"messages": unread, "max_tokens": 5}, timeout=0.4)
+                client.post(path, json={"model": "default", "messages": unread, "max_tokens": 5}, timeout=0.4)
             until(lambda: metric(server.url, "smidgen_requests_running") == 0)  # long before the prompt is read
         assert metric(server.url, "smidgen_requests_waiting") == 0
 
