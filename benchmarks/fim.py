@@ -19,7 +19,6 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import sys
 import sysconfig
 import time
@@ -32,6 +31,7 @@ from typing import Any, NamedTuple
 import httpx
 import peers
 from engine import commit, machine, resolve
+from serve_smidgen import serving
 
 RECIPE = Path(__file__).with_name("fim.toml")
 LINES_BEFORE, LINES_AFTER = 256, 64
@@ -190,26 +190,12 @@ class Side:
 
 @asynccontextmanager
 async def ours(model: str, threads: int) -> AsyncIterator[Side]:
-    command = [sys.executable, "-m", "smidgen", "serve", "--model", model, "--port", "0"]
     settings = {"SMIDGEN_THREADS": str(threads), "SMIDGEN_CONTEXT": str(CONTEXT), "SMIDGEN_SERVE_KEEP_ALIVE_S": "0"}
-    environment = {**os.environ, **settings, "SMIDGEN_AUDIT": "off", "SMIDGEN_TUNED": "off"}
-    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE, env=environment)
-    assert process.stderr is not None
-    try:
-        while not (found := re.match(rb"listening on (http://\S+)", line := await process.stderr.readline())):
-            if not line:
-                raise SystemExit("smidgen didn't start")
-        side = Side("smidgen", found[1].decode())
-        drain = asyncio.create_task(process.stderr.read())
+    async with serving(model, **settings) as (url, _):
+        side = Side("smidgen", url)
         async with side.client:
             await side.until_loaded()
             yield side
-        process.terminate()
-        await drain
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @asynccontextmanager

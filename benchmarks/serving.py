@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import re
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from serve_smidgen import serving
 
 TARGETS = {"tokens per second": 0.97, "first token, ms added": 5.0}
 SETTLE_S = 0.1
@@ -144,24 +143,10 @@ async def round_of(side: Direct | Served, batch: int, tokens: int) -> Round:
 
 @asynccontextmanager
 async def served(model: str) -> AsyncIterator[Served]:
-    command = [sys.executable, "-m", "smidgen", "serve", "--model", model, "--port", "0"]
-    environment = {**os.environ, "SMIDGEN_AUDIT": "off", "SMIDGEN_TUNED": "off"}
-    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE, env=environment)
-    try:
-        assert process.stderr is not None
-        found = None
-        while found is None:
-            line = await process.stderr.readline()
-            if not line:
-                raise SystemExit("the server didn't start")
-            found = re.match(rb"listening on http://127\.0\.0\.1:(\d+)", line)
-        side = Served(int(found[1]), model)
+    async with serving(model) as (url, _):
+        side = Served(int(url.rpartition(":")[2]), model)
         yield side
         side.close()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

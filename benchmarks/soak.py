@@ -14,20 +14,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import re
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from serve_smidgen import serving
 
 WAYS = {"reads": 50, "vanishes": 15, "vanishes early": 10, "stalls": 10, "whole": 10, "wrong": 5}
 TOPICS = ("a lighthouse", "bread", "the sea", "a chess game", "clouds", "an old clock", "trains", "a garden")
@@ -157,27 +154,6 @@ async def metrics(port: int) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(\w+) ([0-9.e+-]+)$", text, re.MULTILINE)}
 
 
-@asynccontextmanager
-async def serving(model: str, clients: int) -> AsyncIterator[tuple[int, psutil.Process]]:
-    command = [sys.executable, "-m", "smidgen", "serve", "--model", model, "--port", "0", "--streams", str(clients)]
-    environment = {**os.environ, "SMIDGEN_AUDIT": "off", "SMIDGEN_TUNED": "off"}
-    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE, env=environment)
-    assert process.stderr is not None
-    found = None
-    while found is None:
-        line = await process.stderr.readline()
-        if not line:
-            raise SystemExit("the server didn't start")
-        found = re.match(rb"listening on http://127\.0\.0\.1:(\d+)", line)
-    drained = asyncio.create_task(process.stderr.read())
-    try:
-        yield int(found[1]), psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        await process.wait()
-        await drained
-
-
 def resident(process: psutil.Process) -> tuple[float, float]:
     """MB of the server itself, and of its children."""
     children = sum(child.memory_info().rss for child in process.children(recursive=True))
@@ -191,7 +167,8 @@ async def sampled(process: psutil.Process, until: float, samples: list[tuple[flo
 
 
 async def main(options: argparse.Namespace) -> int:
-    async with serving(options.model, options.clients) as (port, process):
+    async with serving(options.model, "--streams", str(options.clients)) as (url, number):
+        port, process = int(url.rpartition(":")[2]), psutil.Process(number)
         load = Load(port, options.tokens, options.seed)
         for _ in range(2):
             await load.once("whole")

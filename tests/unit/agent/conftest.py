@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from smidgen.agent import AgentModel
 from smidgen.engine import Engine
-from smidgen.messages import Message, Prompt, Sampling, Segment, ToolSpec
-from smidgen.models.tool_use import ToolUse
-
-
-class PlainProfile(msgspec.Struct, frozen=True, kw_only=True):
-    family: str = "test"
-    sampling: Sampling = Sampling(temperature=0.7)
-    tool_sampling: Sampling = Sampling()
-    dialect: str = "python_call"
-    stop: tuple[str, ...] = ()
-    tool_use: ToolUse = ToolUse()
-
-
-class PlainTemplate:
-    def render(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[ToolSpec] | None = None,
-        add_generation_prompt: bool = True,
-    ) -> Prompt:
-        return (Segment("".join(f"{turn.role}: {turn.content}\n" for turn in messages) + "assistant: "),)
+from smidgen.testing.models import PlainProfile, PlainTemplate
 
 
 @pytest.fixture
