@@ -181,6 +181,7 @@ async def uninterrupted(numbers: Sequence[int], tokens: int) -> dict[int, str]:
 
 async def soak(streams: int, *, group: int = 20, kills: int = 4, tokens: int = TOKENS, seed: int = 1) -> Outcome:
     """streams: in all, `group` at once. kills: per group."""
+    before = _children()
     executioner = Executioner(seed)
     different: list[int] = []
     interruptions: list[int] = []
@@ -205,8 +206,7 @@ async def soak(streams: int, *, group: int = 20, kills: int = 4, tokens: int = T
                         together.create_task(reading.read(engine, request(number, tokens)))
                 interruptions += [reading.interruptions for reading in readings.values()]
                 different += [n for n, reading in readings.items() if not reading.is_whole(expected[n])]
-    running = {child.pid for child in psutil.Process().children(recursive=True)}
-    left = running | {pid for pid in executioner.pids if psutil.pid_exists(pid)}
+    left = (_children() - before) | {pid for pid in executioner.pids if psutil.pid_exists(pid)}
     return Outcome(
         streams=streams,
         deaths=engine.restarts,
@@ -216,6 +216,10 @@ async def soak(streams: int, *, group: int = 20, kills: int = 4, tokens: int = T
         pause_s=tuple(executioner.pause_s),
         left=tuple(sorted(left)),
     )
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 def _distribution(seconds: Sequence[float]) -> str:

@@ -78,7 +78,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "SMIDGEN_CONFIG": str(config), "SMIDGEN_AUDIT": "off"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """`smidgen serve` where the pages say that it is."""
     with socket.socket() as free:

@@ -139,19 +139,20 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(tmp_path)
+    before = _children()  # servers of other tests
     yield bench
     pids = [engine.pid for engine in bench.engines]
     for engine in bench.engines:
         await engine.aclose()
     assert not [pid for pid in pids if pid is not None and is_running(pid)], "a worker outlived its engine"
-    assert not _children(), "a child wasn't reaped"
+    assert not _children() - before, "a child wasn't reaped"
 
 
-def _children() -> list[int]:
-    found: list[int] = []
+def _children() -> set[int]:
+    found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(FileNotFoundError):  # a thread that has ended since has none
-            found += [int(pid) for pid in (task / "children").read_text().split()]
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found
 
 
