@@ -10,7 +10,7 @@ export ASK
 
 TEST_MODELS := smollm2-135m qwen2.5-coder-0.5b gemma-3-270m all-minilm-l6-v2
 PYTEST_ARGS ?=
-# Two at a time; the others have models that take all cores, or count on being alone.
+# Two at a time, and so are the examples of the pages; the others have models that take all cores, or must be alone.
 WITHOUT_MODEL := tests/contract tests/dialects tests/unit
 BENCH_ARGS ?=
 
@@ -43,7 +43,8 @@ test: setup-dev models
 	$(MAKE) --no-print-directory lint || status=$$?; \
 	if [ -n "$(PYTEST_ARGS)" ]; then $(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; else \
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(WITHOUT_MODEL) || status=$$?; \
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(WITHOUT_MODEL)) || status=$$?; fi; \
+	$(BIN)/python -m pytest -n 2 tests/docs || status=$$?; \
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(WITHOUT_MODEL) tests/docs) || status=$$?; fi; \
 	exit $$status
 
 lint: setup-dev

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -79,14 +78,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
-    """`smidgen serve` where the pages say that it is."""
-    with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            free.bind(("127.0.0.1", 8012))
-        except OSError:
-            pytest.skip("something else listens on port 8012")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """`smidgen serve`, and where it is: not where the pages say, as something else may be there."""
     folder = tmp_path_factory.mktemp("serving")
     (folder / "config.toml").touch()
     environment = {
@@ -95,14 +88,14 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
         "SMIDGEN_SESSIONS": str(folder / "sessions.sqlite"),
         "SMIDGEN_AUDIT": "off",
     }
-    log = (folder / "log").open("w+")
-    command = [sys.executable, "-m", "smidgen", "serve"]
-    with log, subprocess.Popen(command, env=environment, stderr=log, cwd=folder) as server:
+    log = folder / "log"
+    command = [sys.executable, "-m", "smidgen", "serve", "--port", "0"]
+    with log.open("w") as out, subprocess.Popen(command, env=environment, stderr=out, cwd=folder) as server:
         until = time.monotonic() + SERVER_S
-        while "listening on" not in (folder / "log").read_text():
-            assert server.poll() is None and time.monotonic() < until, (folder / "log").read_text()
+        while not (found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read_text())):
+            assert server.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.1)
-        yield
+        yield f"localhost:{found[1]}"
         server.terminate()
 
 
@@ -112,10 +105,11 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
 def test_the_python_of_a_page_runs_from_top_to_bottom(
     page: Path, environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if SERVED in "".join(blocks(page, "python")):
-        request.getfixturevalue("serving")
+    text = "\n".join(blocks(page, "python"))
+    if SERVED in text:
+        text = text.replace(SERVED, request.getfixturevalue("serving"))
     program = tmp_path / f"page_{page.stem}.py"
-    program.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+    program.write_text(text, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(program)],
         env=environment,
@@ -136,8 +130,9 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
 def test_every_command_of_a_page_succeeds(
     page: Path, command: str, environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if SERVED in command:
-        request.getfixturevalue("serving")
+    served = SERVED in command
+    if served:
+        command = command.replace(SERVED, request.getfixturevalue("serving"))
     folder = tmp_path / "work"
     folder.mkdir()
     done = subprocess.run(
@@ -152,7 +147,7 @@ def test_every_command_of_a_page_succeeds(
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    if SERVED in command:
+    if served:
         assert done.stdout and '"error"' not in done.stdout, done.stdout
 
 

@@ -113,7 +113,7 @@ def test_a_typing_session_of_vim_finds_more_and_more_in_the_cache(server: Server
         assert not any(mark in answer["content"] for mark in CONTROL)
         cached.append(answer["tokens_cached"])
         until_idle(server)
-    assert cached[-1] > cached[0] and cached[-1] > 100
+    assert cached[-1] > cached[0]
     assert answer["timings/prompt_n"] < cached[-1] / 2
 
 
