@@ -11,7 +11,7 @@ export ASK
 TEST_MODELS := smollm2-135m qwen2.5-coder-0.5b gemma-3-270m all-minilm-l6-v2
 PYTEST_ARGS ?=
 # Two at a time, and so are the examples of the pages; the others have models that take all cores, or must be alone.
-WITHOUT_MODEL := tests/contract tests/dialects tests/unit
+WITHOUT_MODEL := tests/contract tests/dialects tests/faults tests/unit
 BENCH_ARGS ?=
 
 VENV := .venv
