@@ -67,6 +67,8 @@ class Service:
         self.admission = Admission(serve.streams, serve.queue, serve.queue_s)
         self.metrics = metrics or Metrics()
         self.started = int(time.time())
+        self.background = 0
+        """Runs that nobody waits for and that take no turn."""
         self._draining_since: float | None = None
 
     def drain(self) -> None:

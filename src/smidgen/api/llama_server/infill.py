@@ -70,9 +70,13 @@ class Editors:
     ) -> AsyncGenerator[AgentEvent, None]:
         """Takes no turn: nobody waits for it, and nobody shall wait because of it."""
         self._service.keep(model.spec)
-        async with aclosing(events):
-            async for event in events:
-                yield event
+        self._service.background += 1
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        finally:
+            self._service.background -= 1
 
     def read_ahead(self, model: Named, beginning: Callable[[AgentModel], Awaitable[tuple[int, ...]]]) -> Stream:
         """Reads a prompt's beginning, in tokens, when there is nothing else to do, in place of what was to be read

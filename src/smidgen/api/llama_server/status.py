@@ -77,7 +77,7 @@ class Status:
 
     def slots(self) -> list[dict[str, Any]]:
         """As many as requests are answered at once; those that work come first."""
-        running = self._service.admission.running
+        running = self._service.admission.running + self._service.background
         contexts = [model.context for model in self._service.runtime.held() if model.context]
         return [
             {"id": number, "n_ctx": max(contexts, default=0), "is_processing": number < running}
@@ -90,6 +90,7 @@ class Status:
         figures: list[tuple[str, str, float]] = [
             ("smidgen_requests_running", "Requests that are answered now", service.admission.running),
             ("smidgen_requests_waiting", "Requests that wait for their turn", service.admission.waiting),
+            ("smidgen_requests_background", "Runs that nobody waits for", service.background),
             ("smidgen_requests_refused", "Requests refused for want of a turn", service.admission.refused),
             ("smidgen_models_held", "Models in memory", sum(not model.loading for model in held)),
             ("smidgen_models_loading", "Models on their way into memory", sum(model.loading for model in held)),
