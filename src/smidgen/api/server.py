@@ -105,7 +105,7 @@ async def answer(
         )
         addresses = [_address(one) for one in sockets]
         server = _Server(settings, lambda: ready(addresses))
-        _until_signalled(server, service)
+        _until_signalled(server, service, runs)
         loading = asyncio.get_running_loop().create_task(_preloaded(service)) if preload else None
         try:
             await server.serve(sockets)
@@ -128,10 +128,11 @@ async def _sessions(config: Config) -> SessionStore:
     return store
 
 
-def _until_signalled(server: uvicorn.Server, service: Service) -> None:
+def _until_signalled(server: uvicorn.Server, service: Service, runs: Runs) -> None:
     def stop() -> None:
         if server.should_exit:
             server.force_exit = True
+            runs.hurry()
         server.should_exit = True
         service.drain()
 

@@ -59,9 +59,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Service:
-    """Close what it runs by closing the runtime."""
+    """Close what it runs by closing the runtime. Raises ConfigError for agents that can't be answered."""
 
     def __init__(self, runtime: Runtime, serve: Serve, metrics: Metrics | None = None) -> None:
+        known_agents(runtime.config)  # what is wrong with them is told at the start
         self.runtime = runtime
         self.serve = serve
         self.admission = Admission(serve.streams, serve.queue, serve.queue_s)
@@ -131,6 +132,7 @@ class Service:
         if isinstance(model, ForAgent):
             system, own = model.agent.system, model.agent.tools
             given.setdefault("max_steps", model.agent.max_steps)
+            given["max_tokens"] = options.get("max_tokens", model.agent.max_tokens)
             if model.agent.temperature is not None:
                 given.setdefault("temperature", model.agent.temperature)
         all_tools = (*own, *tools)

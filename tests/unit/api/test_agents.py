@@ -11,6 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from smidgen.api.agents.known import known_agents
+from smidgen.config import AgentConfig, Config
+from smidgen.errors import ConfigError
 from smidgen.sessions import SessionStore
 from smidgen.testing import ScriptedEngine
 
@@ -441,3 +444,29 @@ async def test_deleting_a_session_ends_its_run(serving: Serving) -> None:
         assert (await client.delete(f"/v1/agents/sessions/{session}")).status_code == 204
         assert (await client.get(f"/v1/agents/runs/{run}")).status_code == 404
         assert client.service.admission.running == 0
+
+
+async def test_what_runs_is_waited_for_until_somebody_hurries(serving: Serving) -> None:
+    engine = Waiting()
+    async with serving(engine=engine) as client:
+        await client.post(ASSISTANT, json={"input": "Hi.", "tools": [], "background": True})
+        await engine.asked.wait()
+        draining = asyncio.create_task(client.runs.drain(60))
+        await asyncio.sleep(0.01)
+        assert not draining.done()
+        client.runs.hurry()
+        await draining
+
+
+async def test_a_run_is_waited_for_until_it_ends(serving: Serving) -> None:
+    long = " ".join(str(number) for number in range(200))
+    async with serving([long]) as client:
+        body = {"input": "Count.", "tools": [], "background": True, "max_tokens": 4000}
+        run = (await client.post(ASSISTANT, json=body)).json()["run"]["id"]
+        await client.runs.drain(60)
+        assert (await client.get(f"/v1/agents/runs/{run}")).json()["status"] == "finished"
+
+
+def test_an_agent_cannot_be_called_like_a_path() -> None:
+    with pytest.raises(ConfigError, match=r"agents\.sessions"):
+        known_agents(Config(agents={"sessions": AgentConfig()}))

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from smidgen.api.agents.known import ForAgent
+from smidgen.config import AgentConfig
 from smidgen.errors import EngineBusy, EngineCrashed, UnknownModel
 from smidgen.messages import Message
 from smidgen.testing import ScriptedEngine
@@ -114,3 +116,12 @@ async def test_what_is_asked_and_answered_is_logged_only_where_it_is_wanted(
         await client.post("/v1/completions", json={"prompt": "Secret beginning"})
     for text in ("Secret question", "Hidden answer.", "Secret beginning", "more text"):
         assert (text in caplog.text) is wanted
+
+
+async def test_an_agent_asked_like_a_model_keeps_its_own_limit_unless_another_is_given(serving: Serving) -> None:
+    async with serving(["a", "b"]) as client:
+        short = ForAgent("tiny", "short", AgentConfig(max_tokens=7))
+        await client.service.chat(short, HELLO).end()
+        await client.service.chat(short, HELLO, max_tokens=9).end()
+        engine = client.models.engines["tiny"]
+        assert [request.max_tokens for request in engine.generated] == [7, 9]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smidgen.config import AgentConfig, Config
+from smidgen.errors import ConfigError
 from smidgen.runtime.toolbox import DATES
 
 ASSISTANT = "assistant"
@@ -25,6 +26,9 @@ class ForAgent(str):
 
 
 def known_agents(config: Config) -> Mapping[str, AgentConfig]:
+    """Raises ConfigError."""
+    for name in RESERVED:
+        if name in config.agents:
+            raise ConfigError(f"[agents.{name}] can't be answered: that is a path.", hint="Give it another name.")
     usual = AgentConfig(description="Answers, calculates, and knows the calendar.", tools=("calculator", *DATES))
-    own = {name: agent for name, agent in config.agents.items() if name not in RESERVED}
-    return {ASSISTANT: usual, **own}
+    return {ASSISTANT: usual, **config.agents}

@@ -39,12 +39,23 @@ class Runs:
         self._busy: dict[str, str] = {}
         self._conversations = Conversations(service)
         self._closing = False
+        self._hurried = asyncio.Event()
 
     async def drain(self, seconds: float) -> None:
-        """Lets what runs come to its end for so long. Runs that wait for a person are not waited for."""
+        """Lets what runs come to its end for so long, or until `hurry`. Runs that wait for a person are not waited
+        for."""
         lasting = {task for run, task in self._tasks.items() if not self._live[run].waiting}
-        if lasting and seconds > 0:
-            await asyncio.wait(lasting, timeout=seconds)
+        if not lasting or seconds <= 0:
+            return
+        ends = {asyncio.ensure_future(asyncio.wait(lasting)), asyncio.ensure_future(self._hurried.wait())}
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        await asyncio.wait(ends)
+
+    def hurry(self) -> None:
+        """Nothing is waited for any more."""
+        self._hurried.set()
 
     async def aclose(self) -> None:
         """What still runs is interrupted."""
@@ -133,6 +144,7 @@ class Runs:
                 if last is not None:
                     break
             status = "finished" if isinstance(last, Finished) else "failed"
+            last = last or Failed(error=_outward(RuntimeError("a run without an end")))
         except asyncio.CancelledError:
             last, status = (INTERRUPTED, "interrupted") if self._closing else (_CANCELLED, "cancelled")
         except Exception as error:
