@@ -7,13 +7,14 @@ import inspect
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, TypedDict, Unpack, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import msgspec
 
 from smidgen.agent import AgentSettings, Strategy
 from smidgen.errors import InvalidRequest
-from smidgen.events import AgentEvent, Finished
+from smidgen.events import AgentEvent, Finished, Notice
 from smidgen.messages import Constraint, Message, Sampling, SamplingChange, ToolCall
 from smidgen.runtime.answers import Answer, Collector
 from smidgen.runtime.leased import Leased
@@ -26,9 +27,15 @@ from smidgen.tools.permissions import Ask
 from smidgen.tools.permissions.guard import Guard
 from smidgen.tools.results import Results
 
+if TYPE_CHECKING:
+    from smidgen.patterns import Pattern
+
 ToolLike = Tool | Callable[..., Any] | str
 """A tool, a plain function, or the name of a built-in tool or of a group of them: "dates", "files", "data", "programs",
 "web", "all". "mcp:NAME" stands for the tools of a server in the configuration, "mcp:NAME.TOOL" for one of them."""
+
+OF_PATTERNS = ("max_tokens", "seed", "timeout_s")
+"""Options of an agent that its pattern heeds; the others are its own to decide."""
 
 ApproveLike = bool | Callable[[ToolCall, str], bool | Awaitable[bool]]
 """True says yes to whatever would be asked about, but not to what only a text from a tool asks for. A function, sync or
@@ -63,6 +70,7 @@ class Agent:
     runtime: None uses one that all such agents of this process share, closed at exit.
     system: instructions. approve: who says yes to calls that are asked about; None says no. dry_run: calls that would
     change something only say so. What is asked about at all is the user's rules: docs/permissions.md.
+    pattern: how it answers instead, with tools of its own: a `smidgen.patterns.Pattern`, or the TOML file of one.
 
     `run` and `stream` block, `arun` and `astream` are awaited; all keep nothing between calls. For a conversation use
     `chat()`, or give the messages yourself. Tools run on the runtime's loop.
@@ -77,9 +85,12 @@ class Agent:
         runtime: Runtime | None = None,
         approve: ApproveLike | None = None,
         dry_run: bool = False,
+        pattern: Pattern | str | Path | None = None,
         **options: Unpack[AgentOptions],
     ) -> None:
         self._given_runtime = runtime
+        self._approve = approve
+        self._pattern = _as_pattern(pattern, tools)
         self._model = model
         self._options = options
         self._system = system
@@ -168,6 +179,11 @@ class Agent:
         from smidgen.agent.run import run
 
         history = conversation([{"role": "user", "content": request}] if isinstance(request, str) else request)
+        if self._pattern is not None:
+            async with aclosing(self._by_pattern(self._pattern, history, options)) as events:
+                async for event in events:
+                    yield event
+            return
         turns = len(history) if given is None else given
         settings = msgspec.structs.replace(self._settings(options), conversation=number, given=turns)
         if not history or history[-1].role not in ("user", "tool"):
@@ -184,6 +200,33 @@ class Agent:
             async with aclosing(cast("AsyncGenerator[AgentEvent, None]", events)) as source:
                 async for event in source:
                     yield event
+
+    async def _by_pattern(
+        self, pattern: Pattern, history: Sequence[Message], options: AgentOptions
+    ) -> AsyncGenerator[AgentEvent, None]:
+        from smidgen.agent.prompts import with_system
+        from smidgen.patterns import Task
+        from smidgen.runtime.patterned import answered
+
+        settings = self._settings(options)
+        given = {**self._options, **options}
+        task = Task(
+            messages=with_system(history, self._system),
+            model=self._model or "",
+            seed=settings.seed or 0,
+            max_tokens=settings.max_tokens if "max_tokens" in given else 0,
+        )
+        unused = [name for name in given if name not in OF_PATTERNS and given[name] != getattr(AgentSettings(), name)]
+        told: tuple[str, ...] = ()
+        if unused:
+            told = (f"{pattern.name} decides this itself, so it was not used: {', '.join(unused)}.",)
+            yield Notice(code="option_unused", message=told[0])
+        events = answered(self.runtime, pattern, task, timeout_s=settings.timeout_s, approve=self._approve)
+        async with aclosing(events) as source:
+            async for event in source:
+                if isinstance(event, Finished):
+                    event = msgspec.structs.replace(event, warnings=(*told, *event.warnings))
+                yield event
 
     def _settings(self, options: AgentOptions) -> AgentSettings:
         given = {**self._options, **options}
@@ -260,6 +303,16 @@ def _said(finished: Finished, read: Sequence[str]) -> tuple[Message, ...]:
         turns.append(Message(role="assistant", tool_calls=(call,)))
         turns.append(Message(role="tool", name=record.name, call_id=call.id, content=result))
     return (*turns, Message(role="assistant", content=finished.text))
+
+
+def _as_pattern(pattern: Pattern | str | Path | None, tools: Sequence[ToolLike]) -> Pattern | None:
+    if pattern is not None and tools:
+        raise InvalidRequest("Both tools and a pattern were given.", hint="Give the pattern its tools.")
+    if isinstance(pattern, (str, Path)):
+        from smidgen.patterns.files import load_pattern
+
+        return load_pattern(pattern)
+    return pattern
 
 
 def as_tools(tools: Sequence[ToolLike], runtime: Runtime) -> tuple[Tool, ...]:

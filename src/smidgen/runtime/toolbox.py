@@ -19,6 +19,7 @@ from smidgen.tools.permissions.audit import Audit
 from smidgen.tools.permissions.hidden import hidden_paths
 from smidgen.tools.permissions.policy import Policy, Rule
 from smidgen.tools.programs.interpreter import Interpreter
+from smidgen.tools.programs.pool import Pool
 from smidgen.tools.programs.sessions import Sessions
 from smidgen.tools.registry import near_names
 from smidgen.tools.sandbox.probe import Probing
@@ -136,12 +137,23 @@ class Toolbox:
         try:
             if self._sessions is not None:
                 await self._sessions.aclose()
+            if "programs" in self.__dict__:
+                await self.programs.aclose()
         finally:
             await asyncio.gather(*[server.aclose() for server in self._servers.values()])
 
     @property
     def _writable(self) -> bool:
         return self._config.programs == "write"
+
+    @cached_property
+    def programs(self) -> Pool:
+        """For programs of their own: no files but Python's, no network."""
+
+        async def start() -> Interpreter:
+            return await Interpreter.start(await self.boxes.sandbox())
+
+        return Pool(start)
 
     async def _hidden(self) -> tuple[str, ...]:
         """Looked for anew each time, in a thread: there may be many files."""

@@ -1,0 +1,85 @@
+"""A runtime's models, sandbox and agents as patterns want them, and a pattern's answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import cast
+
+from smidgen.agent import AgentModel, Supply
+from smidgen.agent.deadline import Deadline
+from smidgen.events import AgentEvent, Notice
+from smidgen.patterns import AgentWork, Pattern, Task
+from smidgen.runtime.agent import Agent, AgentOptions, ApproveLike
+from smidgen.runtime.leased import Leased
+from smidgen.runtime.runtime import Runtime
+from smidgen.tools.programs import Executed
+
+
+class Shared:
+    """A `Supply` that several askings of one run share: it is leased once."""
+
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
+        self._loaded: AgentModel | None = None
+
+    @property
+    def name(self) -> str:
+        return self._supply.name
+
+    async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
+        if self._loaded is not None:
+            return self._loaded, ()
+        self._loaded, notices = await self._supply.load()
+        return self._loaded, notices
+
+
+class OfRuntime:
+    """`smidgen.patterns.Resources`. stack: what is held until the run ends."""
+
+    def __init__(
+        self, runtime: Runtime, stack: AsyncExitStack, timeout_s: float | None, approve: ApproveLike | None
+    ) -> None:
+        self.deadline = Deadline(timeout_s)
+        self._runtime, self._stack, self._approve = runtime, stack, approve
+        self._supplies: dict[str, Supply] = {}
+
+    def supply(self, model: str) -> Supply:
+        name = model or self._runtime.model_name
+        if name not in self._supplies:
+            self._supplies[name] = Shared(Leased(self._runtime, name, self._stack))
+        return self._supplies[name]
+
+    def embedder(self) -> Supply | None:
+        name = self._runtime.embedder_name()
+        return self.supply(name) if name else None
+
+    async def python(self, code: str, seconds: float) -> Executed:
+        return await self._runtime.toolbox.programs.run(code, seconds)
+
+    async def agent(self, work: AgentWork, task: Task) -> AsyncGenerator[AgentEvent, None]:
+        options = cast(AgentOptions, {"timeout_s": self.deadline.remaining() or 0, "seed": task.seed, **work.options})
+        if task.max_tokens:
+            options["max_tokens"] = task.max_tokens
+        agent = Agent(
+            runtime=self._runtime,
+            model=task.model or None,
+            tools=work.tools,
+            system=work.system,
+            approve=self._approve,
+            **options,
+        )
+        async with aclosing(agent.astream(task.messages)) as events:
+            async for event in events:
+                yield event
+
+
+async def answered(
+    runtime: Runtime, pattern: Pattern, task: Task, *, timeout_s: float | None, approve: ApproveLike | None = None
+) -> AsyncGenerator[AgentEvent, None]:
+    """A pattern's events, on the home loop only. timeout_s: for the whole run, None for no limit."""
+    async with AsyncExitStack() as stack:
+        resources = OfRuntime(runtime, stack, timeout_s, approve)
+        async with aclosing(pattern.answer(task, resources)) as events:
+            async for event in events:
+                yield event

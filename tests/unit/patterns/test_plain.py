@@ -1,0 +1,110 @@
+"""The simplest patterns, through an agent of a runtime with scripted models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smidgen.config import Config
+from smidgen.errors import ConfigError, EngineUnavailable
+from smidgen.events import Finished, Notice, TextDelta
+from smidgen.patterns.files import load_pattern, read_pattern
+from smidgen.patterns.plain import Direct, WithTools
+from smidgen.runtime.agent import Agent
+from smidgen.runtime.runtime import Runtime
+from smidgen.testing import ScriptedEngine, ScriptedModels
+from smidgen.testing.scripted import prompt_text
+
+
+def runtime_of(*answers: str, context: int = 4096) -> tuple[Runtime, ScriptedEngine]:
+    engine = ScriptedEngine(answers, name="tiny", context=context)
+    return Runtime(Config(model="tiny", audit="off"), models=ScriptedModels({"tiny": engine})), engine
+
+
+async def test_a_direct_answer_streams_and_ends():
+    runtime, engine = runtime_of("Paris is the capital.")
+    async with runtime:
+        agent = Agent(runtime=runtime, pattern=Direct(system="Be short.", prompt="Q: {request}"))
+        events = [event async for event in agent.astream("Capital of France?")]
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.text, end.strategy, end.model) == ("Paris is the capital.", "direct", "tiny")
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == end.text
+    assert prompt_text(engine.generated[0]) == "system: Be short.\nuser: Q: Capital of France?\nassistant: "
+    assert end.usage.completion_tokens == len(end.text)
+
+
+async def test_turns_that_do_not_fit_are_told():
+    runtime, _ = runtime_of("ok", context=300)
+    async with runtime:
+        turns = [{"role": "user", "content": "x" * 200}, {"role": "assistant", "content": "y"}]
+        answer = await Agent(runtime=runtime, pattern=Direct(max_tokens=20)).arun(
+            [*turns, {"role": "user", "content": "z" * 100}]
+        )
+    assert answer.warnings == ("2 older messages were left out: the context of tiny is full.",)
+
+
+async def test_an_agent_with_tools_is_a_pattern_too():
+    runtime, _ = runtime_of()
+    async with runtime:
+        answer = await Agent(runtime=runtime, pattern=WithTools(tools=("calculator",))).arun("What is 2 + 3?")
+    assert "5" in answer.text
+    assert [record.name for record in answer.tool_calls] == ["calculator"]
+
+
+async def test_what_an_engine_raises_is_the_end():
+    runtime, _ = runtime_of()
+    async with runtime:
+        with pytest.raises(EngineUnavailable):
+            await Agent(runtime=runtime, pattern=Direct()).arun("hi")
+
+
+async def test_options_that_a_pattern_does_not_heed_are_told():
+    runtime, _ = runtime_of("ok")
+    async with runtime:
+        events = [event async for event in Agent(runtime=runtime, pattern=Direct(), temperature=0.3).astream("hi")]
+    assert any(isinstance(event, Notice) and "temperature" in event.message for event in events)
+    assert isinstance(events[-1], Finished)
+    assert "temperature" in events[-1].warnings[0]
+
+
+def test_files_name_patterns_with_their_keys(tmp_path: Path):
+    path = tmp_path / "short.toml"
+    path.write_text('kind = "direct"\nsystem = "Be short."\nregex = "[a-z]+"\nmax_tokens = 9\n')
+    found = load_pattern(path)
+    assert isinstance(found, Direct)
+    assert (found.system, found.max_tokens) == ("Be short.", 9)
+    assert found.constraint is not None
+    assert (found.constraint.kind, found.constraint.source) == ("regex", "[a-z]+")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('kind = "rooter"', "Did you mean router?"),
+        ('kind = "direct"\nsytem = "x"', "Did you mean system?"),
+        ('kind = "direct"\nmax_tokens = "many"', "max_tokens"),
+        ("kind = ", "isn't valid TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_its_place(tmp_path: Path, text: str, told: str):
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_pattern(path)
+    assert str(path) in str(caught.value)
+    assert told in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_file_that_names_itself_ends(tmp_path: Path):
+    path = tmp_path / "loop.toml"
+    path.write_text('kind = "cached"\npattern = "loop.toml"\n')
+    if not (Path(__file__).parents[3] / "src/smidgen/patterns/cached/reading.py").exists():
+        pytest.skip("no pattern that holds another yet")
+    with pytest.raises(ConfigError, match="too deep"):
+        load_pattern(path)
+
+
+def test_tables_are_read_without_a_file():
+    assert read_pattern({"kind": "agent", "tools": ["calculator"]}) == WithTools(tools=("calculator",))
