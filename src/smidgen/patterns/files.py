@@ -14,7 +14,7 @@ import msgspec
 from smidgen.errors import ConfigError
 from smidgen.patterns import Pattern
 
-S = TypeVar("S")
+S = TypeVar("S", bound=msgspec.Struct)
 
 KINDS: Mapping[str, str] = {
     "direct": "plain",
@@ -51,7 +51,7 @@ class Table:
     def as_struct(self, struct: type[S], **changes: Any) -> S:
         """The table as one value of this type. changes: keys that were read already. Raises ConfigError, with the
         place, for keys that it doesn't have and values that can't be used."""
-        fields: dict[str, Any] = {field.encode_name: field.type for field in msgspec.structs.fields(cast(Any, struct))}
+        fields: dict[str, Any] = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
         values: dict[str, Any] = {}
         for key, value in self.values.items():
             if key == "kind" or key in changes:
