@@ -67,13 +67,15 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An agent that the server answers with under a name of its own. model: "" for the server's. The options are those
-    of `smidgen.agent.AgentSettings`; None leaves them as they are."""
+    """An agent that the server answers with under a name of its own. model: "" for the server's. pattern: the TOML file
+    that says how it answers, beside the configuration if its path isn't absolute; it has no tools of its own then. The
+    options are those of `smidgen.agent.AgentSettings`; None leaves them as they are."""
 
     description: str = ""
     model: str = ""
     system: str = ""
     tools: tuple[str, ...] = ()
+    pattern: str = ""
     temperature: float | None = None
     max_tokens: int = 0
     max_steps: int = 8

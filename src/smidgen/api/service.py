@@ -19,14 +19,15 @@ from smidgen.agent import AgentModel
 from smidgen.agent.completion import Write, Written
 from smidgen.agent.deadline import Deadline
 from smidgen.api.admission import Admission, current_turn
-from smidgen.api.agents.known import ForAgent, known_agents
+from smidgen.api.agents.known import ForAgent, known_agents, patterns_of
 from smidgen.api.metrics import Metrics
 from smidgen.api.streams import Stream
 from smidgen.config import Serve
-from smidgen.errors import EngineUnavailable, ErrorInfo, SmidgenError, UnknownModel
+from smidgen.errors import EngineUnavailable, ErrorInfo, InvalidRequest, SmidgenError, UnknownModel
 from smidgen.events import AgentEvent, Failed, Finished, Notice
 from smidgen.messages import Embeddings, Message, Timings
 from smidgen.models.library import ModelFile
+from smidgen.patterns import Pattern
 from smidgen.runtime.agent import Agent, AgentOptions
 from smidgen.runtime.leased import completed
 from smidgen.runtime.runtime import Runtime
@@ -63,6 +64,8 @@ class Service:
 
     def __init__(self, runtime: Runtime, serve: Serve, metrics: Metrics | None = None) -> None:
         known_agents(runtime.config)  # what is wrong with them is told at the start
+        self.patterns = patterns_of(runtime.config)
+        """Of agents by name, those that answer with one."""
         self.runtime = runtime
         self.serve = serve
         self.admission = Admission(serve.streams, serve.queue, serve.queue_s)
@@ -129,15 +132,24 @@ class Service:
         `Failed`, or what `Stream.begin` raises."""
         given: dict[str, Any] = {"max_tokens": 0, "timeout_s": self.serve.answer_s, "seed": fresh_seed(), **options}
         system, own = "", tuple[str, ...]()
+        pattern: Pattern | None = None
         if isinstance(model, ForAgent):
+            pattern = self.patterns.get(model.name)
+            if pattern is not None and tools:
+                told = f"{model.name} answers in its own way and takes no tools of whoever asks."
+                raise InvalidRequest(told, hint="Ask a model, or another agent.", param="tools")
             system, own = model.agent.system, model.agent.tools
             given.setdefault("max_steps", model.agent.max_steps)
             given["max_tokens"] = options.get("max_tokens", model.agent.max_tokens)
             if model.agent.temperature is not None:
                 given.setdefault("temperature", model.agent.temperature)
-        all_tools = (*own, *tools)
         agent = Agent(
-            runtime=self.runtime, model=str(model), tools=all_tools, system=system, **cast(AgentOptions, given)
+            runtime=self.runtime,
+            model=str(model),
+            tools=(*own, *tools),
+            system=system,
+            pattern=pattern,
+            **cast(AgentOptions, given),
         )
         asked = next((message.content for message in reversed(messages) if message.role == "user"), "")
         return self.stream(kind, model, lambda: agent.astream(messages), keep_s, asked=lambda: asked)

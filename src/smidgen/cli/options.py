@@ -29,6 +29,7 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         help="built-in tools, or groups: dates, files, data, programs, web, all; mcp:NAME for a server's",
     )
     tools.add_argument("--no-tools", action="store_true", help="give no tools")
+    tools.add_argument("--pattern", metavar="FILE", help="answer as this TOML file says: docs/patterns.md")
     parser.add_argument("--workspace", metavar="DIR", help="folder that tools may touch (default: this one)")
     parser.add_argument("--permissions", metavar="FILE", help="rules for tools (default: the configuration's)")
     parser.add_argument("--yes", action="store_true", help="let tools change things without asking")

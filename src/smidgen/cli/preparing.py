@@ -47,7 +47,7 @@ def agent_for(runtime: Runtime, arguments: argparse.Namespace, system: str | Non
     from smidgen.runtime.agent import Agent
 
     chosen: tuple[str, ...] = DEFAULT_TOOLS if arguments.tools is None else arguments.tools
-    if arguments.no_tools:
+    if arguments.no_tools or arguments.pattern:
         chosen = ()
     given: dict[str, Any] = options.agent_options(arguments)
     return Agent(
@@ -57,6 +57,7 @@ def agent_for(runtime: Runtime, arguments: argparse.Namespace, system: str | Non
         system=arguments.system if system is None else system,
         approve=approver(arguments.yes),
         dry_run=arguments.dry_run,
+        pattern=arguments.pattern,
         **given,
     )
 

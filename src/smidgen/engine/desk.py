@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from smidgen.engine import together
 from smidgen.engine.job import Generation, Job, Question
 from smidgen.engine.quarantine import Quarantine
 from smidgen.errors import EngineBusy, EngineCrashed, EngineUnavailable, SmidgenError
@@ -54,6 +55,7 @@ class Desk:
         self._numbers = count(1)
         self._wire_ids = count(1)
         self._opening: asyncio.Future[ModelInfo] | None = None
+        self._gathering: asyncio.TimerHandle | None = None
         self._closed = False
 
     # --- for the engine ---------------------------------------------------------------------------------------------
@@ -97,10 +99,20 @@ class Desk:
         self._jobs[job.number] = self._waiting[job.number] = job
         if job.deadline is not None:
             job.timer = asyncio.get_running_loop().call_at(job.deadline, self._deadline, job, False)
-        if self.supervisor.ready:
-            self._dispatch()
-        else:
+        if not self.supervisor.ready:
             self.supervisor.want()
+        elif not self._gathers(job):
+            self._dispatch()
+
+    def _gathers(self, job: Job) -> bool:
+        """It waits for others that come with it."""
+        arrival = together.current.get()
+        others = arrival is not None and arrival.arrived()
+        if not others or self._sent or not isinstance(job, Generation):
+            return False
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(together.LONGEST_S, self._dispatch)
+        return True
 
     def drop(self, job: Job) -> None:
         """The job ended, or nobody wants its answer any more: then the worker is told."""
@@ -114,6 +126,8 @@ class Desk:
     async def aclose(self) -> None:
         """Fails what is in flight with EngineUnavailable; afterwards there is no process."""
         self._closed = True
+        if self._gathering is not None:
+            self._gathering.cancel()
         self.unavailable(self._closed_error())
         await self.supervisor.aclose()
 
@@ -189,6 +203,9 @@ class Desk:
 
     def _dispatch(self) -> None:
         """Send whatever may be sent now."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         if not self._waiting or not self.supervisor.ready:
             return
         running = [job.number for job in self._sent.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
@@ -89,7 +89,7 @@ class Agent:
         **options: Unpack[AgentOptions],
     ) -> None:
         self._given_runtime = runtime
-        self._approve = approve
+        self._approve, self._dry_run = approve, dry_run
         self._pattern = _as_pattern(pattern, tools)
         self._model = model
         self._options = options
@@ -216,12 +216,19 @@ class Agent:
             seed=settings.seed or 0,
             max_tokens=settings.max_tokens if "max_tokens" in given else 0,
         )
-        unused = [name for name in given if name not in OF_PATTERNS and given[name] != getattr(AgentSettings(), name)]
+        unused = _unheeded(settings, given)
         told: tuple[str, ...] = ()
         if unused:
             told = (f"{pattern.name} decides this itself, so it was not used: {', '.join(unused)}.",)
             yield Notice(code="option_unused", message=told[0])
-        events = answered(self.runtime, pattern, task, timeout_s=settings.timeout_s, approve=self._approve)
+        events = answered(
+            self.runtime,
+            pattern,
+            task,
+            timeout_s=settings.timeout_s,
+            approve=self._approve,
+            dry_run=self._dry_run,
+        )
         async with aclosing(events) as source:
             async for event in source:
                 if isinstance(event, Finished):
@@ -303,6 +310,14 @@ def _said(finished: Finished, read: Sequence[str]) -> tuple[Message, ...]:
         turns.append(Message(role="assistant", tool_calls=(call,)))
         turns.append(Message(role="tool", name=record.name, call_id=call.id, content=result))
     return (*turns, Message(role="assistant", content=finished.text))
+
+
+def _unheeded(settings: AgentSettings, given: Iterable[str]) -> list[str]:
+    """Of the options that were given, those that a pattern doesn't heed and that aren't as they always are."""
+    usual, change = AgentSettings(), settings.change
+    changed = [name for name in change.__struct_fields__ if getattr(change, name) is not None]
+    names = [name for name in given if getattr(settings, name) != getattr(usual, name) and name != "change"]
+    return [name for name in (*names, *changed) if name not in OF_PATTERNS]
 
 
 def _as_pattern(pattern: Pattern | str | Path | None, tools: Sequence[ToolLike]) -> Pattern | None:

@@ -38,10 +38,15 @@ class OfRuntime:
     """`smidgen.patterns.Resources`. stack: what is held until the run ends."""
 
     def __init__(
-        self, runtime: Runtime, stack: AsyncExitStack, timeout_s: float | None, approve: ApproveLike | None
+        self,
+        runtime: Runtime,
+        stack: AsyncExitStack,
+        timeout_s: float | None,
+        approve: ApproveLike | None,
+        dry_run: bool,
     ) -> None:
         self.deadline = Deadline(timeout_s)
-        self._runtime, self._stack, self._approve = runtime, stack, approve
+        self._runtime, self._stack, self._approve, self._dry_run = runtime, stack, approve, dry_run
         self._supplies: dict[str, Supply] = {}
 
     def supply(self, model: str) -> Supply:
@@ -67,6 +72,7 @@ class OfRuntime:
             tools=work.tools,
             system=work.system,
             approve=self._approve,
+            dry_run=self._dry_run,
             **options,
         )
         async with aclosing(agent.astream(task.messages)) as events:
@@ -75,11 +81,17 @@ class OfRuntime:
 
 
 async def answered(
-    runtime: Runtime, pattern: Pattern, task: Task, *, timeout_s: float | None, approve: ApproveLike | None = None
+    runtime: Runtime,
+    pattern: Pattern,
+    task: Task,
+    *,
+    timeout_s: float | None,
+    approve: ApproveLike | None = None,
+    dry_run: bool = False,
 ) -> AsyncGenerator[AgentEvent, None]:
     """A pattern's events, on the home loop only. timeout_s: for the whole run, None for no limit."""
     async with AsyncExitStack() as stack:
-        resources = OfRuntime(runtime, stack, timeout_s, approve)
+        resources = OfRuntime(runtime, stack, timeout_s, approve, dry_run)
         async with aclosing(pattern.answer(task, resources)) as events:
             async for event in events:
                 yield event

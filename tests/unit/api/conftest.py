@@ -14,7 +14,7 @@ import pytest
 from smidgen.api.agents.runs import Runs
 from smidgen.api.app import application
 from smidgen.api.service import Service
-from smidgen.config import Config, Serve
+from smidgen.config import AgentConfig, Config, Serve
 from smidgen.engine import Engine
 from smidgen.runtime.runtime import Runtime
 from smidgen.sessions import SessionStore
@@ -49,12 +49,13 @@ def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
         embedder: str = "",
         fim: tuple[str, ...] = ("tiny",),
         scores: dict[str, float] | None = None,
+        agents: dict[str, AgentConfig] | None = None,
         **settings: Any,
     ) -> AsyncGenerator[Client, None]:
         tiny = engine or ScriptedEngine(answers, scores=scores, name="tiny")
         models = ScriptedModels({"tiny": tiny, **(others or {})}, embedder=embedder, fim=fim)
         serve = msgspec.convert(settings, Serve)
-        config = Config(model="tiny", home=str(tmp_path / "home"), audit="off", serve=serve)
+        config = Config(model="tiny", home=str(tmp_path / "home"), audit="off", serve=serve, agents=agents or {})
         async with Runtime(config, models=models) as runtime:
             service = Service(runtime, serve)
             store = SessionStore(tmp_path / "sessions.sqlite")

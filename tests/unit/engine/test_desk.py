@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from smidgen.engine import desk as room
+from smidgen.engine import together
 from smidgen.engine.desk import Desk
 from smidgen.engine.job import Generation
 from smidgen.engine.quarantine import CLEARED_AFTER
+from smidgen.engine.together import LONGEST_S, Arrivals, current
 from smidgen.events import Failed
 from smidgen.messages import GenerateRequest, Segment
 from smidgen.supervise.plan import Limits
@@ -46,6 +48,10 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 def accepted(desk: Desk) -> Generation:
     desk.opened(INFO)
+    return asked(desk)
+
+
+def asked(desk: Desk) -> Generation:
     job = Generation(desk.number(), asyncio.get_running_loop().time(), GenerateRequest(prompt=(Segment("Hi"),)))
     desk.accept(job)
     return job
@@ -59,6 +65,49 @@ def told(desk: Desk, job: Generation, times: int) -> None:
 def crash_and_replace(desk: Desk) -> None:
     desk.crashed(CRASH)
     desk.opened(INFO)
+
+
+async def test_requests_that_come_together_are_sent_together(desk: Desk) -> None:
+    desk.opened(INFO)
+    arrivals = Arrivals()
+    with arrivals.one() as first, arrivals.one() as second:
+        for arrival, sent in ((first, 0), (second, 2)):
+            current.set(arrival)
+            asked(desk)
+            assert desk.sent == sent
+
+
+async def test_a_request_does_not_wait_for_one_that_never_comes(desk: Desk) -> None:
+    desk.opened(INFO)
+    arrivals = Arrivals()
+    with arrivals.one() as first, arrivals.one():
+        current.set(first)
+        asked(desk)
+        assert desk.sent == 0
+        await asyncio.sleep(2 * LONGEST_S)
+        assert desk.sent == 1
+
+
+async def test_a_request_that_comes_alone_or_to_a_busy_worker_does_not_wait(desk: Desk) -> None:
+    desk.opened(INFO)
+    arrivals = Arrivals()
+    with arrivals.one():
+        asked(desk)
+        assert desk.sent == 1
+    with arrivals.one() as second, arrivals.one():
+        current.set(second)
+        asked(desk)
+    assert desk.sent == 2
+
+
+async def test_requests_that_wait_elsewhere_are_not_expected(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "FRESH_S", -1.0)
+    desk.opened(INFO)
+    arrivals = Arrivals()
+    with arrivals.one() as first, arrivals.one():
+        current.set(first)
+        asked(desk)
+    assert desk.sent == 1
 
 
 async def test_many_tokens_of_one_step_clear_nobody(desk: Desk) -> None:

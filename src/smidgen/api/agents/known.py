@@ -1,11 +1,13 @@
-"""The agents there are: one that is always there, and those of the configuration. Pure."""
+"""The agents there are: one that is always there, and those of the configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smidgen.config import AgentConfig, Config
+from smidgen.config import AgentConfig, Config, config_path
 from smidgen.errors import ConfigError
+from smidgen.patterns import Pattern
+from smidgen.patterns.files import load_pattern
 from smidgen.runtime.toolbox import DATES
 
 ASSISTANT = "assistant"
@@ -30,5 +32,14 @@ def known_agents(config: Config) -> Mapping[str, AgentConfig]:
     for name in RESERVED:
         if name in config.agents:
             raise ConfigError(f"[agents.{name}] can't be answered: that is a path.", hint="Give it another name.")
+    for name, agent in config.agents.items():
+        if agent.pattern and agent.tools:
+            raise ConfigError(f"[agents.{name}] has tools and a pattern.", hint="Give the pattern its tools.")
     usual = AgentConfig(description="Answers, calculates, and knows the calendar.", tools=("calculator", *DATES))
     return {ASSISTANT: usual, **config.agents}
+
+
+def patterns_of(config: Config) -> dict[str, Pattern]:
+    """By agent, of those that answer with one. Made once: they keep what they learn. Raises ConfigError."""
+    folder = config_path().parent
+    return {name: load_pattern(folder / agent.pattern) for name, agent in config.agents.items() if agent.pattern}

@@ -9,7 +9,7 @@ import msgspec
 from smidgen.api.agents.known import known_agents
 from smidgen.api.service import Service, fresh_seed
 from smidgen.config import AgentConfig
-from smidgen.errors import UnknownAgent
+from smidgen.errors import InvalidRequest, UnknownAgent
 from smidgen.runtime.agent import Agent, ApproveLike
 from smidgen.runtime.toolbox import GROUPS, NAMES
 from smidgen.tools.registry import near_names
@@ -51,6 +51,10 @@ def agent_for(service: Service, name: str, choices: Choices, approve: ApproveLik
     temperature = config.temperature if choices.temperature is None else choices.temperature
     if temperature is not None:
         options["temperature"] = temperature
+    pattern = service.patterns.get(name)
+    if pattern is not None and choices.tools:
+        told = f"{name} answers in its own way and takes no tools of whoever asks."
+        raise InvalidRequest(told, hint="Ask another agent.", param="tools")
     return Agent(
         runtime=service.runtime,
         model=str(service.model(choices.model)) if choices.model else config.model or service.runtime.model_name,
@@ -58,6 +62,7 @@ def agent_for(service: Service, name: str, choices: Choices, approve: ApproveLik
         system=config.system if choices.system is None else choices.system,
         approve=approve,
         dry_run=choices.dry_run,
+        pattern=pattern,
         **options,
     )
 
@@ -71,6 +76,7 @@ def told(service: Service) -> list[dict[str, Any]]:
             "model": runtime.name_of(agent.model or runtime.model_name),
             "system": agent.system,
             "tools": list(agent.tools),
+            "pattern": service.patterns[name].name if name in service.patterns else "",
         }
         for name, agent in agents_of(service).items()
     ]

@@ -6,6 +6,7 @@
 requests     an id for each, and one line in the log at its end
 hosts        Host and Origin, against DNS rebinding; CORS for the origins that are named
 keys         API keys
+together     how many are being read, for engines to begin them together
 limits       size, time, type and depth of bodies
 connections  size and time of headers, which uvicorn doesn't limit
 shapes       refusals in the shape that the client reads; refusing sends them
@@ -23,6 +24,7 @@ from smidgen.api.manners.keys import Keys, require_keys
 from smidgen.api.manners.limits import Limits
 from smidgen.api.manners.requests import Requests
 from smidgen.api.manners.shapes import refusal
+from smidgen.api.manners.together import Together
 from smidgen.config import Serve
 
 __all__ = ["refusal", "require_keys", "stack"]
@@ -31,4 +33,4 @@ __all__ = ["refusal", "require_keys", "stack"]
 def stack(app: ASGIApp, serve: Serve) -> ASGIApp:
     """The application with its manners. The log is outermost, so that it tells of refusals too; preflights carry no
     key, so hosts come before keys; nobody's body is read before they may ask."""
-    return Requests(Hosts(Keys(Limits(app, serve), serve), serve))
+    return Requests(Hosts(Keys(Together(Limits(app, serve)), serve), serve))
