@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from smidgen.config import Config
     from smidgen.errors import SmidgenError
     from smidgen.messages import Constraint, Message, Sampling, ToolCall
-    from smidgen.runtime.agent import Agent, Chat
+    from smidgen.runtime.agent import Agent
     from smidgen.runtime.answers import Answer, Generation
+    from smidgen.runtime.chat import Chat
     from smidgen.runtime.runtime import Runtime
     from smidgen.tools.function import tool
 
@@ -42,7 +43,7 @@ __all__ = [
 _HOMES = {
     "Agent": "smidgen.runtime.agent",
     "Answer": "smidgen.runtime.answers",
-    "Chat": "smidgen.runtime.agent",
+    "Chat": "smidgen.runtime.chat",
     "Config": "smidgen.config",
     "Constraint": "smidgen.messages",
     "Generation": "smidgen.runtime.answers",

@@ -16,7 +16,7 @@ from smidgen.errors import SmidgenError
 if TYPE_CHECKING:
     from smidgen.config import Config
     from smidgen.events import Finished
-    from smidgen.runtime.agent import Chat
+    from smidgen.runtime.chat import Chat
     from smidgen.runtime.runtime import Runtime
 
 HELP = """/model [NAME]    show the model, or go on with another one

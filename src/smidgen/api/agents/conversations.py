@@ -12,7 +12,7 @@ from smidgen.api.agents.live import Live
 from smidgen.api.agents.named import Choices, agent_for
 from smidgen.api.service import Service
 from smidgen.messages import Message, ToolCall
-from smidgen.runtime.agent import Chat
+from smidgen.runtime.chat import Chat
 
 MOST = 64
 """Conversations kept besides those that are being answered; the least recently used go first."""
