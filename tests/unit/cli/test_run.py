@@ -233,3 +233,21 @@ def test_a_workspace_that_is_no_folder_is_a_usage_error(smidgen: Run, script: An
     assert done.status == 2
     assert "/nowhere/at/all is not a folder" in done.err
     assert script.seen == []
+
+
+def test_a_pattern_file_says_how_it_is_answered(smidgen: Run, script: Any, tmp_path: Path) -> None:
+    pattern = tmp_path / "short.toml"
+    pattern.write_text('kind = "agent"\nsystem = "Be short."\n')
+    done = smidgen("run", "--pattern", str(pattern), "What is it?")
+    assert (done.status, done.out) == (0, "Forty-two.\n")
+    assert script.seen[0].tools == []
+    assert script.seen[0].settings.system == "Be short."
+
+
+def test_a_pattern_file_with_a_mistake_is_told_with_its_place(smidgen: Run, tmp_path: Path) -> None:
+    pattern = tmp_path / "short.toml"
+    pattern.write_text('kind = "agent"\nsistem = "Be short."\n')
+    done = smidgen("run", "--pattern", str(pattern), "What is it?")
+    assert done.status == 2
+    assert f"error: {pattern}: there is no key 'sistem' in agent." in done.err
+    assert "Did you mean system?" in done.err
