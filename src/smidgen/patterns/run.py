@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from smidgen.agent.account import Account
+from smidgen.agent.answer_checks import is_looping
 from smidgen.agent.asking import Asking
 from smidgen.agent.context import fit
 from smidgen.errors import ErrorInfo, SmidgenError
@@ -87,16 +88,21 @@ class Run:
             told = f"{dropped} older messages were left out: the context of {asking.name} is full."
             self.warn(told)
             yield Notice(code="history_dropped", message=told)
-        logprobs: list[float] = []
+        text, logprobs = "", list[float]()
         async with aclosing(cast(Any, asking.stream(request))) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     logprobs += [token.logprob for token in event.logprobs]
+                    text += event.text
                 if isinstance(event, Generated):
-                    mean = sum(logprobs) / len(logprobs) if logprobs else None
-                    yield Written(text=event.text, finish_reason=event.finish_reason, logprob=mean)
+                    yield Written(text=event.text, finish_reason=event.finish_reason, logprob=_mean(logprobs))
                     return
                 yield event
+                if isinstance(event, TextDelta) and how.constraint is None and is_looping(text):
+                    break
+        self.warn("The model began to repeat itself and was stopped.")
+        await asking.settle(text)
+        yield Written(text=text, finish_reason="length", logprob=_mean(logprobs))
 
     async def _request(
         self, asking: Asking, messages: Sequence[Message] | str, how: Writing
@@ -201,6 +207,10 @@ class Nested:
         if self.end is None:
             raise RuntimeError(f"{self._pattern.name} ended without a terminal event")
         return self.end
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 async def guarded(

@@ -45,6 +45,16 @@ async def test_turns_that_do_not_fit_are_told():
     assert answer.warnings == ("2 older messages were left out: the context of tiny is full.",)
 
 
+async def test_a_model_that_repeats_itself_is_stopped():
+    runtime, _ = runtime_of("over and over again. " * 200, context=20_000)
+    async with runtime:
+        answer = await Agent(runtime=runtime, pattern=Direct(max_tokens=5000)).arun("hi")
+    assert answer.finish_reason == "length"
+    assert len(answer.text) < 1000
+    assert answer.usage.completion_tokens == len(answer.text)
+    assert answer.warnings == ("The model began to repeat itself and was stopped.",)
+
+
 async def test_an_agent_with_tools_is_a_pattern_too():
     runtime, _ = runtime_of()
     async with runtime:
