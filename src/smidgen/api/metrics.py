@@ -8,9 +8,20 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from smidgen.events import AgentEvent, Failed, FellBack, Finished, Resumed, TextDelta, ToolReturned
+from smidgen.events import AgentEvent, Failed, FellBack, Finished, Resumed, Routed, TextDelta, ToolReturned
+from smidgen.patterns.cached.store import HITS, OUTCOMES
 
 LATENCIES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+CACHES = {
+    "tokens": ("smidgen_engine_token_cache_hits", "smidgen_engine_token_cache_misses"),
+    "embeddings": ("smidgen_engine_kept_vector_hits", "smidgen_engine_kept_vector_misses"),
+    "grammars": ("smidgen_engine_grammar_hits", "smidgen_engine_grammar_misses"),
+    "prefixes": ("smidgen_engine_cached_tokens", "smidgen_engine_prefilled_tokens"),
+}
+"""Of each cache of the engines, the gauges of what was there and of what wasn't; of prefixes, in tokens."""
+_ANSWERS = "cached: "
+"""What a strategy begins with that tells what became of a request in a cache of answers."""
 
 
 class Metrics:
@@ -43,7 +54,18 @@ class Metrics:
         self.answer_seconds = Histogram(
             "smidgen_answer_seconds", "From the turn to the end", ("kind",), buckets=LATENCIES, registry=registry
         )
+        self.cached_answers = Counter(
+            "smidgen_cached_answers", "Requests to caches of answers, by outcome", ("outcome",), registry=registry
+        )
+        self.hit_rate = Gauge(
+            "smidgen_cache_hit_rate",
+            "Share of what was looked for that a cache had; of prefixes, of the prompts' tokens",
+            ("cache",),
+            registry=registry,
+        )
         self.gauges: dict[str, Gauge] = {}
+        self._values: dict[str, float] = {}
+        self._answers = {True: 0, False: 0}
 
     @contextmanager
     def answering(self, kind: str, model: str, waited_s: float) -> Generator[Callable[[AgentEvent], None], None, None]:
@@ -74,6 +96,8 @@ class Metrics:
                     self.fallbacks.labels(event.from_strategy).inc()
                 case Resumed():
                     self.resumed.inc()
+                case Routed():
+                    self._count_answer(event.strategy)
                 case _:
                     pass
 
@@ -88,6 +112,21 @@ class Metrics:
         if name not in self.gauges:
             self.gauges[name] = Gauge(name, help, registry=self.registry)
         self.gauges[name].set(value)
+        self._values[name] = value
+
+    def _count_answer(self, strategy: str) -> None:
+        outcome = strategy.removeprefix(_ANSWERS)
+        if outcome in OUTCOMES and outcome != strategy:
+            self.cached_answers.labels(outcome).inc()
+            self._answers[outcome in HITS] += 1
+
+    def _set_hit_rates(self) -> None:
+        pairs = {name: tuple(self._values.get(one, 0.0) for one in gauges) for name, gauges in CACHES.items()}
+        pairs["answers"] = (self._answers[True], self._answers[False])
+        for name, (hits, misses) in pairs.items():
+            if hits + misses:
+                self.hit_rate.labels(name).set(hits / (hits + misses))
 
     def page(self) -> bytes:
+        self._set_hit_rates()
         return generate_latest(self.registry)

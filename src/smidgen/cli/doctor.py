@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -66,7 +67,7 @@ async def examine(arguments: argparse.Namespace, config: Config) -> int:
     add(program(), configuration(), machine(hardware))
     native = native_library()
     add(library(native), graphics(native, hardware, config))
-    add(await sandbox(), models_here(config))
+    add(await sandbox(), models_here(config), answers_kept(config))
     add(await answer(config))
     failed = [check for check in checks if check.status == "failed"]
     if arguments.json:
@@ -173,6 +174,35 @@ def models_here(config: Config) -> Check:
     detail = f"{len(models)} models, {terminal.size(taken)}, in {root}; {terminal.size(free_bytes(root))} free there"
     problems = " ".join(library.store.problems())
     return Check(name="models", status="note" if problems else "ok", detail=detail, hint=problems)
+
+
+def answers_kept(config: Config) -> Check:
+    """Files of answers that patterns keep: those in the data folder, and those of the agents in the configuration."""
+    import sqlite3
+
+    from smidgen.config import config_path
+    from smidgen.patterns.cached.reading import stores_of
+    from smidgen.patterns.cached.store import summary_of
+
+    folder = config.home_path() / "caches"
+    paths = dict.fromkeys(sorted(folder.glob("*.sqlite")))
+    for agent in config.agents.values():
+        with suppress(OSError, ValueError):  # the agent itself will tell
+            paths |= dict.fromkeys(stores_of(config_path().parent / agent.pattern) if agent.pattern else ())
+    told: list[str] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            found = summary_of(path)
+        except FileNotFoundError:  # nothing was asked yet
+            continue
+        except (sqlite3.Error, OSError) as error:
+            problems.append(f"{path} can't be read: {error}.")
+            continue
+        hits = f", {found.hits} of {found.asked} requests ({found.hits / found.asked:.0%})" if found.asked else ""
+        told.append(f"{path.name}: {found.answers} answers, {terminal.size(found.bytes)}{hits}")
+    detail = "; ".join(told) or f"none in {folder}"
+    return Check(name="cached answers", status="note" if problems else "ok", detail=detail, hint=" ".join(problems))
 
 
 async def answer(config: Config) -> Check:
