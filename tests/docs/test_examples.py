@@ -17,6 +17,7 @@ from smidgen.cli.talking import HELP
 from smidgen.config import Config, Search, Serve
 from smidgen.errors import ERRORS_BY_CODE, SmidgenError
 from smidgen.models.library import Library
+from smidgen.patterns.files import load_pattern
 from smidgen.runtime.toolbox import GROUPS, NAMES
 from smidgen.supervise.plan import Limits
 from smidgen.tools import Use
@@ -169,14 +170,19 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_configuration_that_is_shown_can_be_read(page: Path, tmp_path: Path) -> None:
+def test_configuration_and_patterns_that_are_shown_can_be_read(page: Path, tmp_path: Path) -> None:
     from smidgen.config import load_config
 
+    beside = {path.name: path for path in (ROOT / "examples").rglob("*.*")}
+    for name in beside:
+        (tmp_path / name).write_bytes(beside[name].read_bytes() if beside[name].is_file() else b"")
     for text in blocks(page, "toml"):
         path = tmp_path / "config.toml"
         path.write_text(text, encoding="utf-8")
         if page.stem == "permissions":
             assert read_policy(path).rules
+        elif "kind" in tomllib.loads(text):
+            load_pattern(path)
         else:
             load_config({"SMIDGEN_CONFIG": str(path)})
 

@@ -19,6 +19,7 @@ PARENT_ROOMS = (
     "eval",
     "runtime",
     "config",
+    "patterns",
     "agent",
     "engine",
     "tools",
