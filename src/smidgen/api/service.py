@@ -130,7 +130,7 @@ class Service:
         """An answer to a conversation. tools: of whoever asked; an agent has its own besides. keep_s: see `Keep`.
         options: `AgentOptions`. Raises InvalidRequest, ConstraintError and the like at once; what goes wrong later is a
         `Failed`, or what `Stream.begin` raises."""
-        given: dict[str, Any] = {"max_tokens": 0, "timeout_s": self.serve.answer_s, "seed": fresh_seed(), **options}
+        given: dict[str, Any] = {"max_tokens": 0, "timeout_s": self.serve.answer_s, **options}
         system, own = "", tuple[str, ...]()
         pattern: Pattern | None = None
         if isinstance(model, ForAgent):
@@ -143,6 +143,7 @@ class Service:
             given["max_tokens"] = options.get("max_tokens", model.agent.max_tokens)
             if model.agent.temperature is not None:
                 given.setdefault("temperature", model.agent.temperature)
+        given["seed"] = seed_for(pattern, options.get("seed"))
         agent = Agent(
             runtime=self.runtime,
             model=str(model),
@@ -297,6 +298,11 @@ def told_headers(finished: Finished) -> Mapping[str, str]:
     if finished.warnings:
         headers["x-smidgen-warnings"] = str(len(finished.warnings))
     return headers
+
+
+def seed_for(pattern: Pattern | None, asked: int | None) -> int | None:
+    """A fresh one where none was asked for; but a pattern answers the same request alike: it may keep answers."""
+    return fresh_seed() if asked is None and pattern is None else asked
 
 
 def fresh_seed() -> int:

@@ -19,6 +19,7 @@ answers: its stream ends in exactly one `Finished` or `Failed`.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
@@ -52,8 +53,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return next((message.content for message in reversed(self.messages) if message.role == "user"), "")
 
     def asking(self, text: str) -> Task:
-        """The same with other last words."""
-        return msgspec.structs.replace(self, messages=(*self.messages[:-1], Message(role="user", content=text)))
+        """The same with other last words of the user's; what tools gave after them stays."""
+        turns = list(self.messages)
+        last = max((place for place, message in enumerate(turns) if message.role == "user"), default=len(turns))
+        turns[last : last + 1] = [Message(role="user", content=text)]
+        return msgspec.structs.replace(self, messages=tuple(turns))
 
 
 def task_of(request: str, **options: Any) -> Task:
@@ -83,6 +87,10 @@ class Resources(Protocol):
 
     def embedder(self) -> Supply | None:
         """The sentence embedder, None if there is none to be had without a download."""
+        ...
+
+    def scope(self) -> AbstractAsyncContextManager[Resources]:
+        """The same, but what models are leased within are given back at its end, so that others may take their room."""
         ...
 
     async def python(self, code: str, seconds: float) -> Executed:

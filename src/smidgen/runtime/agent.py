@@ -117,6 +117,11 @@ class Agent:
         return self._system
 
     @property
+    def pattern(self) -> Pattern | None:
+        """How it answers instead."""
+        return self._pattern
+
+    @property
     def model(self) -> str:
         return self._model or self.runtime.model_name
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import cast
 
 from smidgen.agent import AgentModel, Supply
 from smidgen.agent.deadline import Deadline
-from smidgen.events import AgentEvent, Notice
+from smidgen.events import AgentEvent, Failed, Finished, Notice
 from smidgen.patterns import AgentWork, Pattern, Task
+from smidgen.patterns.run import guarded
 from smidgen.runtime.agent import Agent, AgentOptions, ApproveLike
 from smidgen.runtime.leased import Leased
 from smidgen.runtime.runtime import Runtime
@@ -22,16 +24,18 @@ class Shared:
     def __init__(self, supply: Supply) -> None:
         self._supply = supply
         self._loaded: AgentModel | None = None
+        self._loading = asyncio.Lock()
 
     @property
     def name(self) -> str:
         return self._supply.name
 
     async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
-        if self._loaded is not None:
-            return self._loaded, ()
-        self._loaded, notices = await self._supply.load()
-        return self._loaded, notices
+        async with self._loading:
+            if self._loaded is not None:
+                return self._loaded, ()
+            self._loaded, notices = await self._supply.load()
+            return self._loaded, notices
 
 
 class OfRuntime:
@@ -58,6 +62,13 @@ class OfRuntime:
     def embedder(self) -> Supply | None:
         name = self._runtime.embedder_name()
         return self.supply(name) if name else None
+
+    @asynccontextmanager
+    async def scope(self) -> AsyncGenerator[OfRuntime, None]:
+        async with AsyncExitStack() as stack:
+            inner = OfRuntime(self._runtime, stack, None, self._approve, self._dry_run)
+            inner.deadline = self.deadline
+            yield inner
 
     async def python(self, code: str, seconds: float) -> Executed:
         return await self._runtime.toolbox.programs.run(code, seconds)
@@ -89,9 +100,21 @@ async def answered(
     approve: ApproveLike | None = None,
     dry_run: bool = False,
 ) -> AsyncGenerator[AgentEvent, None]:
-    """A pattern's events, on the home loop only. timeout_s: for the whole run, None for no limit."""
+    """A pattern's events, on the home loop only, which end in one `Finished` or `Failed` whatever the pattern does.
+    timeout_s: for the whole run, None for no limit."""
     async with AsyncExitStack() as stack:
         resources = OfRuntime(runtime, stack, timeout_s, approve, dry_run)
-        async with aclosing(pattern.answer(task, resources)) as events:
+        async with aclosing(guarded(lambda: _ending(pattern, task, resources))) as events:
             async for event in events:
                 yield event
+
+
+async def _ending(pattern: Pattern, task: Task, resources: OfRuntime) -> AsyncGenerator[AgentEvent, None]:
+    """Raises RuntimeError for a pattern that ends without an end."""
+    ended = False
+    async with aclosing(pattern.answer(task, resources)) as events:
+        async for event in events:
+            ended = ended or isinstance(event, (Finished, Failed))
+            yield event
+    if not ended:
+        raise RuntimeError(f"{pattern.name} ended without Finished or Failed")

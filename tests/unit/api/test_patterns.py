@@ -71,3 +71,16 @@ async def test_a_pattern_file_that_is_not_there_is_told_at_the_start(serving: Se
 def test_tools_and_a_pattern_do_not_go_together():
     with pytest.raises(ConfigError, match="tools and a pattern"):
         known_agents(Config(agents={"both": AgentConfig(tools=("calculator",), pattern="short.toml")}))
+
+
+async def test_a_pattern_may_keep_answers_to_what_is_asked_again(serving: Serving, pattern_file: Path):
+    pattern_file.write_text('kind = "cached"\nby_meaning = false\n[pattern]\nkind = "direct"\n')
+    asked = {"model": "short", "messages": [{"role": "user", "content": "France?"}]}
+    async with serving(["Paris", "Lyon", "Nice"], agents=SHORT) as client:
+        said = []
+        for more in ({}, {}, {"seed": 7}, {"n": 2}):
+            answer = (await client.post("/v1/chat/completions", json=asked | more)).json()
+            said.append([choice["message"]["content"] for choice in answer["choices"]])
+        assert said == [["Paris"], ["Paris"], ["Lyon"], ["Paris", "Nice"]]
+        run = await client.post("/v1/agents/short/runs", json={"input": "France?"})
+        assert run.json()["answer"]["text"] == "Paris"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from smidgen.api.agents.known import known_agents
-from smidgen.api.service import Service, fresh_seed
+from smidgen.api.service import Service
 from smidgen.config import AgentConfig
 from smidgen.errors import InvalidRequest, UnknownAgent
 from smidgen.runtime.agent import Agent, ApproveLike
@@ -96,7 +96,3 @@ def tools_told(service: Service) -> dict[str, Any]:
         for tool in service.runtime.toolbox.tools(NAMES)
     ]
     return {"tools": tools, "groups": {group: list(tools) for group, tools in GROUPS.items()}}
-
-
-def seed_of(seed: int | None) -> int:
-    return fresh_seed() if seed is None else seed

@@ -14,9 +14,9 @@ import msgspec
 
 from smidgen.api.agents.conversations import Conversations, Held
 from smidgen.api.agents.live import Live, encode, not_kept
-from smidgen.api.agents.named import Choices, named, seed_of
+from smidgen.api.agents.named import Choices, named
 from smidgen.api.agents.requests import RunRequest
-from smidgen.api.service import Service
+from smidgen.api.service import Service, seed_for
 from smidgen.api.streams import Stream
 from smidgen.errors import ErrorInfo, NothingToApprove, SessionBusy, SmidgenError, UnknownRun
 from smidgen.events import AgentEvent, Failed, Finished
@@ -127,7 +127,7 @@ class Runs:
 
     async def _run(self, run: Run, held: Held, live: Live, given: Sequence[Message], body: RunRequest) -> None:
         options: dict[str, Any] = {
-            "seed": seed_of(body.seed),
+            "seed": seed_for(held.chat.agent.pattern, body.seed),
             "logprobs": body.logprobs,
             "tool_choice": body.tool_choice,
         }

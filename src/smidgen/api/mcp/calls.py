@@ -18,7 +18,7 @@ from smidgen.api import faults
 from smidgen.api.agents.named import Choices, agent_for
 from smidgen.api.mcp.pending import Pending
 from smidgen.api.mcp.progress import words
-from smidgen.api.service import Service, fresh_seed, told
+from smidgen.api.service import Service, seed_for, told
 from smidgen.errors import SmidgenError
 from smidgen.events import AgentEvent, ApprovalNeeded, Failed, Finished
 from smidgen.messages import ToolCall
@@ -67,7 +67,8 @@ def of_agent(service: Service, name: str, arguments: dict[str, Any], manner: Man
             agent = agent_for(service, name, Choices(model=asked.model, dry_run=manner.dry_run), approve)
         except SmidgenError as error:
             return failed(faults.told(error.info()))
-        stream = service.stream("mcp", agent.model, lambda: agent.astream(asked.request, seed=fresh_seed()))
+        seed = seed_for(agent.pattern, None)
+        stream = service.stream("mcp", agent.model, lambda: agent.astream(asked.request, seed=seed))
         seen: list[AgentEvent] = []
         try:
             while events := await stream.take():

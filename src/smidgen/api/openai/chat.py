@@ -16,7 +16,7 @@ from smidgen.api.openai import answers, shapes
 from smidgen.api.openai.requests import ChatRequest
 from smidgen.api.openai.several import Numbered, Several, ended
 from smidgen.api.openai.translate import SEEDS, Translated, translated
-from smidgen.api.service import Service, Told, new_id, told_headers
+from smidgen.api.service import Service, Told, fresh_seed, new_id, told_headers
 from smidgen.api.streams import Stream
 from smidgen.events import AgentEvent, Failed, Finished, Prefilled, TextDelta, TokenLogprob, ToolCalled
 from smidgen.messages import ToolCall
@@ -53,6 +53,8 @@ def _start(service: Service, model: str, wanted: Translated, index: int) -> Call
     options = dict(wanted.options)
     if "seed" in options:
         options["seed"] = (options["seed"] + index) % SEEDS
+    elif index:
+        options["seed"] = fresh_seed()  # also where the first one has none
     return lambda: service.chat(model, wanted.messages, wanted.tools, **options)
 
 
