@@ -99,7 +99,7 @@ class Table:
         if self._depth >= DEEPEST:
             raise self.wrong("patterns stand within one another too deep", "Does a file name itself?")
         if isinstance(value, str):
-            return _read(self.path.parent / value, self._depth + 1)
+            return _read(self.path.parent / Path(value).expanduser(), self._depth + 1)
         if not isinstance(value, dict):
             raise self.wrong(f"{place} must be a table with a kind, or a file's name")
         return made(Table(cast("dict[str, Any]", value), self.path, f"{place}.", self._depth + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, cast
 
 import msgspec
@@ -42,11 +43,12 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
             stop=self.stop,
             model=self.model,
         )
-        async for event in run.stream(with_system(asked.messages, self.system), how):
-            if isinstance(event, Written):
-                yield run.finished(event.text, self.name, event.finish_reason)
-            else:
-                yield event
+        async with aclosing(run.stream(with_system(asked.messages, self.system), how)) as events:
+            async for event in events:
+                if isinstance(event, Written):
+                    yield run.finished(event.text, self.name, event.finish_reason)
+                else:
+                    yield event
 
 
 class WithTools(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +66,9 @@ class WithTools(msgspec.Struct, frozen=True, kw_only=True):
     async def _answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
         work = AgentWork(tools=self.tools, system=self.system, options={"max_steps": self.max_steps})
         named = msgspec.structs.replace(task, model=self.model or task.model)
-        async for event in resources.agent(work, named):
-            yield event
+        async with aclosing(resources.agent(work, named)) as events:
+            async for event in events:
+                yield event
 
 
 def read(table: Table) -> Pattern:
@@ -73,10 +76,16 @@ def read(table: Table) -> Pattern:
     `kind = "agent"`. Raises ConfigError."""
     if table.kind == "agent":
         return table.as_struct(WithTools)
+    kinds = {"schema": "json_schema", "regex": "regex", "lark": "lark"}
+    given = [key for key in (*kinds, "constraint") if key in table.values]
+    if len(given) > 1:
+        raise table.wrong(f"there is more than one grammar: {', '.join(given)}", "Choose one.")
     changes: dict[str, Any] = {}
-    for key, kind in (("schema", "json_schema"), ("regex", "regex"), ("lark", "lark")):
-        if key in table.values:
+    for key in given:
+        if key in kinds:
             source = table.values.pop(key)
-            text = json.dumps(source) if isinstance(source, dict) else str(source)
-            changes["constraint"] = Constraint(kind=cast(Any, kind), source=text)
+            if not isinstance(source, (str, dict) if key == "schema" else str):
+                raise table.wrong(f"{key} = {source!r} can't be used: it must be text")
+            text = json.dumps(source) if isinstance(source, dict) else source
+            changes["constraint"] = Constraint(kind=cast(Any, kinds[key]), source=text)
     return table.as_struct(Direct, **changes)

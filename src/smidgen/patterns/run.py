@@ -224,7 +224,16 @@ async def guarded(
     except SmidgenError as error:
         yield Failed(error=error.info())
     except Exception as error:
-        yield Failed(error=bug(error))
+        first = _first(error)
+        yield Failed(error=first.info() if isinstance(first, SmidgenError) else bug(first))
+
+
+def _first(error: Exception) -> Exception:
+    """Of what went wrong in a task group; a mistake in code goes before typed errors."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    found = [_first(cast(Exception, one)) for one in cast("ExceptionGroup[Exception]", error).exceptions]
+    return next((one for one in found if not isinstance(one, SmidgenError)), found[0])
 
 
 def bug(error: Exception) -> ErrorInfo:

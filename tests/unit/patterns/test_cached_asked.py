@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,6 +80,21 @@ class Holding:
         self._held = held
 
 
+class _Slots:
+    __slots__ = ("__held",)
+
+    def __init__(self, held: Any) -> None:
+        self.__held = held
+
+
+class InSlots(_Slots):
+    """Has a slot and a `__dict__`."""
+
+
+class Number(int):
+    """Is more than its attributes tell."""
+
+
 def test_equal_patterns_have_equal_fingerprints_and_others_do_not() -> None:
     values: list[Callable[[], Any]] = [
         lambda: Direct(system="Be short."),
@@ -95,6 +112,15 @@ def test_equal_patterns_have_equal_fingerprints_and_others_do_not() -> None:
         lambda: Holding({"a": 1, "b": {2, 4}}),
         lambda: Holding(Holding(True)),
         lambda: Holding(Holding(1)),
+        lambda: Holding(re.compile("a" * 300 + "b")),
+        lambda: Holding(re.compile("a" * 300 + "c")),
+        lambda: Holding(re.compile("a" * 300 + "c", re.IGNORECASE)),
+        lambda: Holding({"Paris"}.__contains__),
+        lambda: Holding({"Rome"}.__contains__),
+        lambda: Holding(json),
+        lambda: Holding(re),
+        lambda: InSlots(1),
+        lambda: InSlots(2),
     ]
     prints = [fingerprint(make()) for make in values]
     assert prints == [fingerprint(make()) for make in values]
@@ -103,9 +129,10 @@ def test_equal_patterns_have_equal_fingerprints_and_others_do_not() -> None:
 
 
 def test_what_cannot_be_looked_into_is_nobody_elses() -> None:
-    one, other = fingerprint(Holding(iter(()))), fingerprint(Holding(iter(())))
-    assert not one.lasting
-    assert one.digest != other.digest
+    for held in (lambda: iter(()), lambda: Number(1), lambda: ValueError("a")):
+        one, other = fingerprint(Holding(held())), fingerprint(Holding(held()))
+        assert not one.lasting
+        assert one.digest != other.digest
 
 
 def test_a_pattern_that_holds_itself_ends() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from smidgen.events import AgentEvent, Finished, Notice, Routed, StepStarted, Te
 from smidgen.messages import Embeddings, GenerateRequest, Usage
 from smidgen.patterns import Pattern, Resources, Task
 from smidgen.patterns.cached import Cached
+from smidgen.patterns.cached.store import Near
 from smidgen.patterns.files import load_pattern
 from smidgen.patterns.plain import Direct, WithTools
 from smidgen.patterns.run import Run
@@ -109,6 +111,22 @@ async def test_what_is_far_is_not_alike_whatever_the_words():
     async with table.runtime:
         await table.ask(cached, "Who wrote Hamlet?")
         assert await table.ask(cached, "Kindly tell me who wrote Hamlet.") == ("answer 2", "direct")
+
+
+async def test_what_is_near_is_looked_for_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch):
+    table, cached = Table(), Cached(pattern=Direct())
+    threads: list[threading.Thread] = []
+    near = cached.store.near
+
+    def noted(group: bytes, embedder: str) -> Sequence[Near]:
+        threads.append(threading.current_thread())
+        return near(group, embedder)
+
+    monkeypatch.setattr(cached.store, "near", noted)
+    async with table.runtime:
+        await table.ask(cached, "Who wrote Hamlet?")
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_seed_and_length_matter_as_the_scope_says():
@@ -332,6 +350,15 @@ def test_patterns_over_data_that_change_are_refused_unless_allowed(tmp_path: Pat
         Cached(pattern=Asking(verifier=Sql(tmp_path / "a.sqlite")))
     Cached(pattern=Asking(verifier=Sql(tmp_path / "a.sqlite")), tools=True)
     Cached(pattern=Asking(verifier=Sql(schema="CREATE TABLE a (b)")))
+
+
+def test_a_file_with_a_cache_around_what_changes_is_refused_with_its_place(tmp_path: Path):
+    check = '{ kind = "sql", database = "a.sqlite" }'
+    verified = f'kind = "verified"\ncheck = {check}\nways = [{{ kind = "direct" }}]\n'
+    (tmp_path / "p.toml").write_text(f'kind = "cached"\n[pattern]\n{verified}')
+    with pytest.raises(ConfigError, match=r"p\.toml: .*Sql") as caught:
+        load_pattern(tmp_path / "p.toml")
+    assert "tools = true" in caught.value.hint
 
 
 def test_a_file_describes_a_cache(tmp_path: Path):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from smidgen.config import Config
 from smidgen.errors import ConfigError, EngineUnavailable
-from smidgen.events import Finished, Notice, TextDelta
+from smidgen.events import EngineEvent, Finished, Notice, TextDelta
+from smidgen.messages import GenerateRequest
+from smidgen.patterns import Pattern
+from smidgen.patterns.cached import Cached
 from smidgen.patterns.files import load_pattern, read_pattern
 from smidgen.patterns.plain import Direct, WithTools
 from smidgen.runtime.agent import Agent
@@ -63,6 +67,44 @@ async def test_an_agent_with_tools_is_a_pattern_too():
     assert [record.name for record in answer.tool_calls] == ["calculator"]
 
 
+class Counting(ScriptedEngine):
+    """running: generations that were begun and aren't over."""
+
+    running = 0
+
+    async def _events(self, request: GenerateRequest) -> AsyncIterator[EngineEvent]:
+        self.running += 1
+        try:
+            async for event in super()._events(request):
+                yield event
+        finally:
+            self.running -= 1
+
+
+@pytest.mark.parametrize("pattern", [Direct(), WithTools()])
+async def test_a_stream_that_is_closed_early_ends_its_generation_at_once(pattern: Pattern):
+    engine = Counting(["word " * 20], name="tiny")
+    runtime = Runtime(Config(model="tiny", audit="off"), models=ScriptedModels({"tiny": engine}))
+    async with runtime:
+        events = Agent(runtime=runtime, pattern=pattern).astream("hi")
+        while not isinstance(await anext(events), TextDelta):
+            pass
+        assert engine.running == 1
+        await events.aclose()
+        assert engine.running == 0
+
+
+async def test_what_a_tool_gave_stays_where_the_last_words_are_put_otherwise():
+    runtime, engine = runtime_of("ok")
+    call = {"role": "tool", "name": "look", "content": "42", "call_id": "1"}
+    async with runtime:
+        agent = Agent(runtime=runtime, pattern=Direct(prompt="Q: {request}"))
+        await agent.arun([{"role": "user", "content": "How many?"}, call])
+    asked = prompt_text(engine.generated[0])
+    assert "user: Q: How many?" in asked
+    assert "42" in asked
+
+
 async def test_what_an_engine_raises_is_the_end():
     runtime, _ = runtime_of()
     async with runtime:
@@ -95,6 +137,9 @@ def test_files_name_patterns_with_their_keys(tmp_path: Path):
         ('kind = "rooter"', "Did you mean router?"),
         ('kind = "direct"\nsytem = "x"', "Did you mean system?"),
         ('kind = "direct"\nmax_tokens = "many"', "max_tokens"),
+        ('kind = "direct"\nregex = "a"\nschema = {}', "more than one grammar: schema, regex"),
+        ('kind = "direct"\nlark = "a"\nconstraint = { kind = "regex", source = "b" }', "lark, constraint"),
+        ('kind = "direct"\nregex = 5', "regex = 5"),
         ("kind = ", "isn't valid TOML"),
     ],
 )
@@ -105,6 +150,16 @@ def test_what_is_wrong_in_a_file_is_told_with_its_place(tmp_path: Path, text: st
         load_pattern(path)
     assert str(path) in str(caught.value)
     assert told in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_file_may_name_another_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "inner.toml").write_text('kind = "direct"\nsystem = "Be short."\n')
+    (tmp_path / "outer.toml").write_text('kind = "cached"\npattern = "~/inner.toml"\n')
+    found = load_pattern(tmp_path / "outer.toml")
+    assert isinstance(found, Cached)
+    assert found.pattern == Direct(system="Be short.")
 
 
 def test_a_file_that_names_itself_ends(tmp_path: Path):

@@ -17,11 +17,16 @@ LONGEST = 300
 _QUOTED = re.compile(
     r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)|(?<!\w)‘([^’]+)’"
 )
-_EXACT = re.compile(r"\w+(?:[@/\\:#_.]+\w+)+|\w*[^\W\d_]\d\w*|[A-Za-z]*[a-z][A-Z]\w*|--?[a-z][\w-]*")
+_EXACT = re.compile(r"\w+(?:[@/\\:#_.]+\w+)+|\w*[^\W\d_]\d\w*|--?[a-z][\w-]*")
 """Addresses, paths, identifiers, options: what is the same only if it is the same."""
-_SIGNS = re.compile(r"[+*/^=<>%$€£¥°²³√π×÷&|~#@\\{}\[\]]|(?<![^\W\d_])-(?=\s|\d)")
+_SIGNS = re.compile(
+    r"[^\w\s.,;:!?…¿¡'\"‘’“”„«»`–—\-。，、？！；：]|_|(?<![^\W\d_])[-–](?=\s|\d)|(?<=\d)!|(?<!\S)[.,;:!?…'–—\-]+(?=\s)"
+)
+"""Of calculations, brackets, currencies, emoji, accents that stand alone; all but what ends or parts a sentence, and
+that too where it stands alone or, as a factorial, behind a number."""
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_PIECE = re.compile(f"(?P<number>{_NUMBER.pattern})|(?P<sign>{_SIGNS.pattern})|(?P<word>{_WORD.pattern})")
 _POLITE = re.compile(
     r"^(?:(?:(?:can|could|would|will) you(?: please)?(?: just)? (?:tell me|explain(?: to me)?|help me(?: to)?|show me)|"
     r"(?:i(?:'d| would) like to|i want to|i need to) know|do you know|tell me|explain(?: to me)?|show me|"
@@ -83,6 +88,10 @@ _LIGHT = frozenset(_LIGHT_WORDS.split())
 _ASKING_WORDS = "is are am was were do does did has have had can could may might should would will must"
 _ASKING = frozenset(_ASKING_WORDS.split())
 """Words that a question begins with that wants a yes or a no."""
+_MOVABLE = frozenset({"why", "past", "still", "yet", "already"})
+"""What may stand elsewhere: "Why was I charged?", "I have been charged, why?"."""
+_PRESENT = frozenset({"is", "are", "am", "be", "do", "does", "it's", "what's"})
+"""Beside these it matters which of the verbs is in the past."""
 _ENDINGS = ("'s", "’s", "ies", "es", "s")
 
 
@@ -98,15 +107,17 @@ def difference(one: str, other: str) -> str:
         return "only one asks for a yes or a no"
     if different := _unlike(map(_decides, ours), map(_decides, theirs)):
         return f"only one says {different!r}"
-    said, told = _content(ours), _content(theirs)
-    if different := _unlike(said, told):
+    if different := _unlike(_content(ours), _content(theirs)):
         return f"only one speaks of {different!r}"
-    return "" if said == told else "their words come in another order"
+    return "" if _pieces(one) == _pieces(other) else "their words come in another order"
 
 
 def _exact(text: str) -> list[str]:
     quoted = ["".join(groups) for groups in _QUOTED.findall(text)]
-    return [*quoted, *_EXACT.findall(_QUOTED.sub(" ", text))]
+    rest = _QUOTED.sub(" ", text)
+    # "IT" isn't "it", nor is "Mb" "MB", though embedders see no capitals.
+    capitals = (word for word in _WORD.findall(rest) if word[1:] != word[1:].lower() and word not in ("AM", "PM"))
+    return [*quoted, *_EXACT.findall(rest), *capitals]
 
 
 def _numbers(text: str) -> list[str]:
@@ -118,7 +129,27 @@ def _signs(text: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    return [word.replace("’", "'").casefold() for word in _WORD.findall(_POLITE.sub(" ", text.strip()))]
+    return [_spelt(word) for word in _WORD.findall(_POLITE.sub(" ", text.strip()))]
+
+
+def _spelt(word: str) -> str:
+    return word.replace("’", "'").casefold()
+
+
+def _pieces(text: str) -> list[str]:
+    """Whatever decides or carries meaning, in its order: "to Rome from Paris" has all the words of the way back."""
+    said = _POLITE.sub(" ", text.strip())
+    free = _MOVABLE if _PRESENT.isdisjoint(_words(text)) else _MOVABLE - {"past"}
+    found: list[str] = []
+    for match in _PIECE.finditer(said):
+        word = _spelt(match[0])
+        if not match["word"]:
+            found.append(match[0])
+        elif word in _DECIDING:
+            found += [_DECIDING[word]] if _DECIDING[word] not in free else []
+        else:
+            found += _content([word])
+    return found
 
 
 def _asks_yes_or_no(words: list[str]) -> bool:

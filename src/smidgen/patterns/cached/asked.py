@@ -27,9 +27,11 @@ CHANGING = frozenset({"smidgen.patterns.memory.pattern.Memory", "smidgen.pattern
 """Parts of patterns whose answers rest on what lies outside of the conversation, as those of tools that read do."""
 
 _DEEPEST = 40
-_TOLD: tuple[type[Any], ...] = (PurePath, re.Pattern, enum.Enum)
+_TOLD: tuple[type[Any], ...] = (PurePath, enum.Enum)
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _STATELESS = (type(threading.Lock()), type(threading.RLock()))
+_OF_PYTHON = 1 << 9
+"""In the flags of classes that were made by a class statement; others hold more than their attributes."""
 _NUMBERS = itertools.count()
 
 
@@ -123,7 +125,13 @@ class _Reading:
         if isinstance(value, types.FunctionType):
             return self._function(value, depth)
         if isinstance(value, types.BuiltinFunctionType):
-            return ["built in", value.__module__, value.__qualname__]
+            of = None if isinstance(value.__self__, types.ModuleType) else self.described(value.__self__, depth)
+            return ["built in", value.__module__, value.__qualname__, of]
+        if isinstance(value, types.ModuleType):
+            return ["module", value.__name__]
+        if isinstance(value, re.Pattern):
+            expression = cast("re.Pattern[Any]", value)
+            return ["expression", repr(expression.pattern), expression.flags]
         if isinstance(value, types.CodeType):
             parts = [value.co_code, value.co_consts, value.co_names]
             return ["code", value.co_qualname, self.described(parts, depth)]
@@ -146,8 +154,10 @@ class _Reading:
             self.changing.add(kind.__name__)
         if issubclass(kind, msgspec.Struct):
             fields: dict[str, Any] = {name: getattr(value, name) for name in kind.__struct_fields__}
-        elif hasattr(value, "__dict__"):
-            fields = {**vars(value)}
+        elif hasattr(value, "__dict__") and all(one.__flags__ & _OF_PYTHON for one in kind.__mro__[:-1]):
+            members = [pair for one in kind.__mro__ for pair in vars(one).items()]
+            slots = [name for name, member in members if isinstance(member, types.MemberDescriptorType)]
+            fields = {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **vars(value)}
         else:
             return self._unknown()
         return ["object", _name(kind), self.described(cast("object", fields), depth)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -153,7 +154,7 @@ class Cached:
         vector = await self._vector(said, run)
         if not vector.embedder:
             return None, vector
-        nearest = await self._kept(lambda: self._nearest(said, vector))
+        nearest = await asyncio.to_thread(lambda: self._nearest(said, vector))  # a thousand may be near
         if nearest is None:
             return None, vector
         kept, cosine = nearest
@@ -199,9 +200,7 @@ class Cached:
             return Vector()
         if vectors is None:
             return Vector()
-        import numpy as np
-
-        return Vector(embedder=embedder.name, floats=np.asarray(vectors[0], dtype="<f4").tobytes())
+        return Vector(embedder=embedder.name, floats=struct.pack(f"<{len(vectors[0])}f", *vectors[0]))
 
     async def _decoded(self, kept: Kept) -> Finished | None:
         try:

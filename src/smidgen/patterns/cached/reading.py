@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
+from smidgen.errors import InvalidRequest
 from smidgen.patterns import Pattern
 from smidgen.patterns.cached.pattern import Cached
 from smidgen.patterns.cached.settings import Settings
@@ -24,7 +25,10 @@ def read(table: Table) -> Pattern:
     if settings.store:
         path = table.path.parent / Path(settings.store).expanduser()
         settings = msgspec.structs.replace(settings, store=str(path))
-    return Cached.with_settings(pattern, settings)
+    try:
+        return Cached.with_settings(pattern, settings)
+    except InvalidRequest as error:
+        raise table.wrong(error.message.rstrip("."), error.hint) from error
 
 
 def stores_of(path: Path) -> Iterator[Path]:
