@@ -15,7 +15,7 @@ from smidgen.patterns import Pattern, Resources, Task
 from smidgen.patterns.fallback.attempt import GRACE_S, Attempt, Spent, cut_or_empty
 from smidgen.patterns.fallback.checks import CheckLike, filled, not_worse, problem_of
 from smidgen.patterns.fallback.confidence import Agreement, Confidence, Draft, Logprob, Sure
-from smidgen.patterns.fallback.failures import Tried, failed, no_answer
+from smidgen.patterns.fallback.failures import Tried, failed, is_refusal, no_answer
 from smidgen.patterns.fallback.health import Health
 from smidgen.patterns.fallback.ways import title_of
 from smidgen.patterns.fallback.within import Ear, Within
@@ -62,7 +62,8 @@ class Cascade(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 class _Steps:
-    """One request through a cascade. draft: the first's answer, if it gave one; better: the specialist's."""
+    """One request through a cascade. draft: the first's answer, if it gave one; better: the specialist's; refusal: that
+    instead, which is told if there is no answer at all."""
 
     def __init__(self, cascade: Cascade, task: Task, resources: Resources) -> None:
         self._cascade, self._task, self._resources = cascade, task, resources
@@ -72,6 +73,7 @@ class _Steps:
         self._warnings: list[str] = []
         self._draft: Finished | None = None
         self._better: Finished | None = None
+        self._refusal: Finished | None = None
         self._overflow: ErrorInfo | None = None
         self._sure = Sure(confidence=0.0, reason="")
 
@@ -100,7 +102,10 @@ class _Steps:
                     async for event in events:
                         yield event
             accepted, by = self._draft, cascade.first
-            self._warnings.append(why)
+            if accepted is not None:
+                self._warnings.append(why)
+        if accepted is None:
+            accepted, by = self._refusal, cascade.then
         if accepted is None:
             yield Failed(error=no_answer(self._tried, self._overflow))
             return
@@ -179,7 +184,7 @@ class _Steps:
     async def _refined(self, accepted: Finished) -> AsyncGenerator[AgentEvent, None]:
         """Ends in a better `Finished`, or in none."""
         cascade, health, refiner = self._cascade, self._cascade.healths["refiner"], self._cascade.refiner
-        if refiner is None or accepted.wanted or accepted.finish_reason != "stop":
+        if refiner is None or accepted.wanted or accepted.finish_reason != "stop" or is_refusal(accepted.strategy):
             return
         left, usual = self._left(), health.usual_s
         if left is not None and left < (usual or 0.0) + GRACE_S:
@@ -196,6 +201,8 @@ class _Steps:
                     yield event
             end = self._ended("refiner", attempt)
             reason = self._tried.pop().reason if end is None else not_worse(accepted.text, end.text)
+            if end is not None and end.finish_reason != "stop":
+                reason = f"it did not come to its end ({end.finish_reason})"
             if not reason and end is not None and cascade.check is not None:
                 passed = await self._checked(cascade.check, within, end.text)
                 reason = "" if passed is self._sure else passed.reason
@@ -233,9 +240,17 @@ class _Steps:
         reason = "it did not end" if end is None else cut_or_empty(end)
         if reason:
             kind = "time" if end is not None and end.finish_reason == "deadline" else "check"
+            if kind == "time":
+                health.took_longer(max(0.0, attempt.busy_s - GRACE_S))
             self._tried.append(Tried(name=name, kind=kind, reason=reason, seconds=attempt.seconds))
             return None
         health.took(attempt.busy_s)
+        if end is not None and is_refusal(end.strategy):
+            if part == "then":
+                self._refusal = end
+            told = f"it gave no answer: {end.text}"
+            self._tried.append(Tried(name=name, kind="refused", reason=told, seconds=attempt.seconds))
+            return None
         return end
 
     async def _measured(self, within: Within, text: str, ear: Ear) -> Sure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from math import exp
@@ -15,6 +16,8 @@ from smidgen.agent.numbers import written
 from smidgen.patterns import Task
 from smidgen.patterns.fallback.checks import Asked, Check, CheckLike, as_check
 from smidgen.patterns.run import Run
+
+_NUMBER = re.compile(r"((?<!\w)[-\u2212]?\d+(?:[.,]\d+)*)")
 
 
 class Sure(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +89,7 @@ class Agreement(_After, frozen=True, kw_only=True):
 
     async def sure(self, draft: Draft) -> Sure:
         others = await asyncio.gather(*(draft.again(number) for number in range(1, self.samples)))
-        same = sum(_key(other, self.by) == _key(draft.text, self.by) for other in others)
+        same = sum(bool(other) and _key(other, self.by) == _key(draft.text, self.by) for other in others)
         return Sure(confidence=same / len(others), reason=f"{same} of {len(others)} further samples say the same")
 
 
@@ -156,4 +159,18 @@ class Nearness(msgspec.Struct, frozen=True, kw_only=True):
 def _key(text: str, by: Literal["text", "number"]) -> object:
     if by == "number" and (numbers := list(written(text))):
         return numbers[-1]
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    return _said(text)
+
+
+def _said(text: str) -> str:
+    """Without case, space and punctuation, but with the signs and points of numbers, and the symbols and vowel signs of
+    all scripts."""
+    pieces = _NUMBER.split(unicodedata.normalize("NFKC", text).casefold())
+    words = ["".join(sign if _tells(sign) else " " for sign in piece) for piece in pieces[::2]]
+    pieces[::2] = words
+    return " ".join(" ".join(pieces).replace("\u2212", "-").split())
+
+
+def _tells(sign: str) -> bool:
+    category = unicodedata.category(sign)
+    return category[0] in "LMNS" and category != "Sk"

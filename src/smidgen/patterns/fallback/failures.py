@@ -27,6 +27,9 @@ OWN_FAULT: frozenset[Kind] = frozenset({"time", "missing", "model", "system", "b
 _OF_THE_WAY = frozenset({"unsupported_by_model", "invalid_constraint", "unknown_tool", "config"})
 """Errors of whoever wrote the pattern, not of whoever asks: another way may do without."""
 
+_REFUSED = re.compile(r"(?:^|[:,] |\(|, by )(?:refusal|refused after \d+ \w+)\)*$")
+"""An agent's, a chain's and a verified pattern's, by themselves or within a router."""
+
 _ADVICE: dict[Kind, str] = {
     "check": "Ask for one thing at a time, or say more exactly what you want.",
     "time": "Allow more time, or ask for a shorter answer.",
@@ -93,7 +96,7 @@ def failed(name: str, error: ErrorInfo, seconds: float) -> Tried:
 
 def is_refusal(strategy: str) -> bool:
     """Is what ended with this strategy the text of a refusal?"""
-    return re.split(r"[:,] ", strategy)[-1] == "refusal"
+    return _REFUSED.search(strategy) is not None
 
 
 def no_answer(tried: Sequence[Tried], overflow: ErrorInfo | None) -> ErrorInfo:

@@ -86,13 +86,13 @@ class _Chain:
             health = self._fallback.healths[number]
             reason = self._passed_over(number)
             if reason is None:
-                health.begin()
+                tries = health.begin()
                 try:
                     async with aclosing(self._way(number)) as events:
                         async for event in events:
                             yield event
                 finally:
-                    health.end()
+                    health.end(tries)
                 if self._ended:
                     return
             else:
@@ -218,7 +218,8 @@ class _Chain:
             return "" if last or self._fallback.ways[number].quick else f"it gave no answer: {end.text}"
         return "" if last and end.finish_reason == "deadline" and end.text.strip() else cut_or_empty(end)
 
-    def _accepted(self, number: int, attempt: Attempt, end: Finished) -> list[AgentEvent]:
+    def _accepted(self, number: int, attempt: Attempt, end: Finished, cut: str = "") -> list[AgentEvent]:
+        """cut: what is told of an answer that time has cut."""
         self._ended = True
         told: list[str] = []
         if failures := [one for one in self._tried if one.kind not in QUIET]:
@@ -226,7 +227,7 @@ class _Chain:
             who = "No way gave an answer" if is_refusal(end.strategy) else f"{title} answered, as others did not"
             told.append(f"{who}. {'. '.join(map(str, failures))}.")
         if end.finish_reason == "deadline":
-            told.append("The answer was cut at the time limit.")
+            told.append(cut or "The answer was cut at the time limit.")
         if attempt.shown and (found := cut_or_empty(end)) and end.finish_reason != "deadline":
             told.append(f"The answer may be no good, but had been shown already: {found}.")
         events: list[AgentEvent] = [Notice(code="fell_back", message=message) for message in told]
@@ -247,21 +248,23 @@ class _Chain:
                 health.failed(one.kind)
         if one.kind == "request" or attempt.shown:
             self._ended = True
-            return self._broken_off(attempt, error) if attempt.shown and one.kind == "time" else [Failed(error=error)]
+            return (
+                self._broken_off(number, attempt, error)
+                if attempt.shown and one.kind == "time"
+                else [Failed(error=error)]
+            )
         if one.kind == "context" and _context(error) >= _context(self._overflow):
             self._overflow = error
         self._tried.append(one)
         return []
 
-    def _broken_off(self, attempt: Attempt, error: ErrorInfo) -> list[AgentEvent]:
+    def _broken_off(self, number: int, attempt: Attempt, error: ErrorInfo) -> list[AgentEvent]:
         """What was shown by the time limit is the answer, and said to be cut."""
-        end = msgspec.structs.replace(
-            by_code(attempt.shown, self._fallback.name, self._task, self._resources), finish_reason="deadline"
-        )
-        return [
-            Notice(code="fell_back", message=error.message),
-            self._spent.finished(end, self._fallback.name, [error.message]),
-        ]
+        pattern = self._fallback.ways[number].pattern
+        model = str(getattr(pattern, "model", "")) or self._task.model
+        task = msgspec.structs.replace(self._task, model=model)
+        end = by_code(attempt.shown, pattern.name, task, self._resources)
+        return self._accepted(number, attempt, msgspec.structs.replace(end, finish_reason="deadline"), error.message)
 
     def _late(self, number: int, attempt: Attempt) -> None:
         """It was cut: which is its own fault only if it had all the time that it is given."""

@@ -37,12 +37,16 @@ class Health:
         left = self._rests_until - self.clock()
         return max(left, 0.1) if left > 0 or self._trial else 0.0
 
-    def begin(self) -> None:
-        self._trial = self._rests_until is not None
+    def begin(self) -> bool:
+        """Is this request the one that tries whether it works again? To be given to `end`."""
+        tries = self._rests_until is not None
+        self._trial = self._trial or tries
+        return tries
 
-    def end(self) -> None:
+    def end(self, tried: bool) -> None:
         """However it ended, being cancelled included."""
-        self._trial = False
+        if tried:
+            self._trial = False
 
     def took(self, seconds: float) -> None:
         """An answer, accepted or not."""

@@ -16,13 +16,15 @@ from smidgen.patterns.run import guarded
 
 MAX_REQUEST = 2000
 """Characters of a request that rules look at; a longer one is never plain."""
+ENDS, BEGINNINGS = " .?!\u2026\u3002\uff0e\uff1f\uff01\u061f\u06d4\u0964", " \u00bf\u00a1"
+"""Marks of sentences in several scripts, and what Spanish begins them with."""
 _HOLE = re.compile(r"\{(\w+)\}")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """when: a regular expression that the whole request must match, in whatever case, but for space and `.?!` at its
-    end. say: the answer, with `{name}` or `{1}` for what a group of it matched; or a function of the match that gives
-    the answer, "" for none."""
+    """when: a regular expression that the whole request must match, in whatever case, but for space and the
+    marks of a sentence around it. say: the answer, with `{name}` or `{1}` for what a group of it matched; or a function
+    of the match that gives the answer, "" for none."""
 
     when: str
     say: str | Callable[[re.Match[str]], str]
@@ -69,7 +71,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return guarded(lambda: self._answer(task, resources))
 
     async def _answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
-        request = task.request.strip().rstrip(".?! ")
+        request = task.request.strip().rstrip(ENDS).lstrip(BEGINNINGS)
         if len(request) <= MAX_REQUEST:
             for rule in self.rules:
                 if text := rule.answer(request):

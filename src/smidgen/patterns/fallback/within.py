@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, cast
 
 import msgspec
@@ -45,6 +45,20 @@ class Within:
         self.tried = tuple(tried)
         self._ear = ear
         self.load_s = 0.0
+        self._loading, self._loading_since = 0, 0.0
+
+    @contextmanager
+    def loading(self) -> Generator[None]:
+        """Counts in `load_s`; what loads at the same time counts once."""
+        if not self._loading:
+            self._loading_since = time.monotonic()
+        self._loading += 1
+        try:
+            yield
+        finally:
+            self._loading -= 1
+            if not self._loading:
+                self.load_s += time.monotonic() - self._loading_since
 
     @property
     def deadline(self) -> Deadline:
@@ -84,11 +98,8 @@ class _Waited:
         return self._supply.name
 
     async def load(self) -> tuple[AgentModel, tuple[Notice, ...]]:
-        begun = time.monotonic()
-        try:
+        with self._within.loading():
             model, notices = await self._supply.load()
-        finally:
-            self._within.load_s += time.monotonic() - begun
         if self._ear is not None:
             model = msgspec.structs.replace(model, engine=_Heard(model.engine, self._ear))
         return model, notices

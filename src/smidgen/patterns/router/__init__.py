@@ -2,6 +2,7 @@
 
 intents     what an intent is: examples, and a rule, a template, a prompt, another pattern or tools
 slots       values that code finds in a request: numbers, dates, texts
+begun       pure: what a question was asked about, where the last words answer it
 lexical, projection, ridge    how texts are compared by their words; how embeddings are moved; the regression over them
 head        all three as one: which intent, how probable, and whether it is any
 classifier  `Classifier`: intents as a trained head, usable alone

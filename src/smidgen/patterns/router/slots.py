@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from smidgen.errors import ConfigError, SmidgenError
 
 Kind = Literal["regex", "number", "date", "one_of", "quoted"]
 RESERVED = ("request", "value")
+_UNPARTED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+"""Thai, Lao, Burmese, Khmer, Japanese, Chinese, Korean."""
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +74,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def question(self) -> str:
-        return self.ask or f"I need the {self.name.replace('_', ' ')}. What is it?"
+        return self.ask.strip() or f"I need the {self.name.replace('_', ' ')}. What is it?"
 
 
 class Filled(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +139,14 @@ def fill_all(slots: Sequence[Slot], texts: Sequence[str]) -> Filled:
     """Of texts that were said one after the other: the later ones for what the earlier ones left missing."""
     found = fill(slots, texts[0])
     for text in texts[1:]:
-        more = fill([slot for slot in slots if slot.name in found.missing], text)
-        found = Filled(values={**found.values, **more.values}, missing=more.missing, reasons=more.reasons)
+        found = filled_further(slots, found, text)
     return found
+
+
+def filled_further(slots: Sequence[Slot], found: Filled, text: str) -> Filled:
+    """What is missing, from one more text. reasons: of that text."""
+    more = fill([slot for slot in slots if slot.name in found.missing], text)
+    return Filled(values={**found.values, **more.values}, missing=more.missing, reasons=more.reasons)
 
 
 def questions(slots: Sequence[Slot], filled: Filled) -> str:
@@ -153,8 +161,8 @@ def _question(slot: Slot, reasons: Mapping[str, str]) -> str:
 
 def is_question(slots: Sequence[Slot], text: str) -> bool:
     """Is it what `questions` gives for some of the slots?"""
-    one_each = "".join(rf"(?:{re.escape(slot.question)}(?: \([^()]*\))? ?)?" for slot in slots)
-    return bool(text) and re.fullmatch(one_each, text) is not None
+    one_each = "".join(rf"(?:{re.escape(slot.question)}(?: \(.*?\.\))? *)?" for slot in slots)
+    return bool(text.strip()) and re.fullmatch(one_each, text.strip(), re.DOTALL) is not None
 
 
 def _found(kind: str, text: str) -> list[Any]:
@@ -180,7 +188,7 @@ def _numbers(text: str) -> list[int | float]:
     found: list[int | float] = []
     for said in sorted(said_numbers(text), key=lambda one: one.start):
         within = any(start < said.end and said.start < end for start, end in dates)
-        if within or re.search(r"[A-Za-z]-?$", text[: said.start]):
+        if within or re.search(r"[A-Za-z]-?$", text[max(0, said.start - 2) : said.start]):
             continue
         value = float(said.readings[0])
         found.append(int(value) if value == int(value) else value)
@@ -201,10 +209,15 @@ def _dates(text: str) -> list[tuple[tuple[int, int], str]]:
 
 
 def _named(options: Sequence[str], text: str) -> list[str]:
-    """Those that stand in the text as whole words, but not within a longer one that does."""
+    """Those that stand in the text as whole words, but not within a longer one that does. Where writing doesn't part
+    words, or joins endings to them, they needn't be whole."""
     places: list[tuple[int, int, str]] = []
+    text = unicodedata.normalize("NFC", text)
     for option in sorted(options, key=len, reverse=True):
-        for match in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", text, re.IGNORECASE):
+        sought = unicodedata.normalize("NFC", option)
+        before = "" if _UNPARTED.match(sought[:1]) else r"(?<!\w)"
+        after = "" if _UNPARTED.match(sought[-1:]) else r"(?!\w)"
+        for match in re.finditer(before + re.escape(sought) + after, text, re.IGNORECASE):
             if not any(start < match.end() and match.start() < end for start, end, _ in places):
                 places.append((match.start(), match.end(), option))
     return list(dict.fromkeys(option for _, _, option in sorted(places)))

@@ -107,14 +107,20 @@ class Ways:
         try:
             if inspect.iscoroutinefunction(rule):
                 return await deadline.wait(lambda: rule(**arguments))
-            return await deadline.wait(lambda: asyncio.to_thread(lambda: rule(**arguments)))
+            value = await deadline.wait(lambda: asyncio.to_thread(lambda: rule(**arguments)))
+            return await deadline.wait(lambda: value) if inspect.isawaitable(value) else value
         except ValueError as error:
             raise Declined(f"the rule refuses it: {error}") from error
 
     async def _computed(self, program: str) -> Any:
         known = "".join(f"{name} = {value!r}\n" for name, value in self._values.items())
+        deadline = self._run.resources.deadline
         try:
-            done = await self._run.resources.python(known + program, RULE_SECONDS)
+            left = deadline.remaining()
+            seconds = RULE_SECONDS if left is None else min(RULE_SECONDS, left)
+            done = await deadline.wait(lambda: self._run.resources.python(known + program, seconds))
+            if not done.ok:
+                deadline.remaining()  # it may be that only time was short
         except (DeadlineExceeded, Cancelled):
             raise
         except SmidgenError as error:
