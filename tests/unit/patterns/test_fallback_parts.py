@@ -266,3 +266,22 @@ def test_what_is_wrong_in_a_table_is_told(values: dict[str, Any], told: str):
     with pytest.raises(ConfigError) as caught:
         read_pattern(values)
     assert told in f"{caught.value.message} {caught.value.hint}"
+
+
+async def test_checks_of_verified_answers_are_checks_of_ways_too():
+    found = read_pattern(
+        {
+            "kind": "fallback",
+            "ways": [
+                {"pattern": {"kind": "direct"}, "check": {"kind": "number", "max": 10}},
+                {"pattern": {"kind": "refusal"}},
+            ],
+        }
+    )
+    assert isinstance(found, Fallback)
+    check = found.ways[0].check
+    assert check is not None
+    assert await problem(as_check(check), "7") == ""
+    assert "10" in await problem(as_check(check), "11")
+    with pytest.raises(ConfigError, match="nunber"):
+        read_pattern({"kind": "fallback", "ways": [{"pattern": {"kind": "direct"}, "check": {"kind": "nunber"}}]})

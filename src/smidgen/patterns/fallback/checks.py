@@ -17,6 +17,7 @@ from smidgen.errors import SmidgenError
 from smidgen.messages import Message
 from smidgen.patterns.fallback.attempt import GRACE_S
 from smidgen.patterns.run import Run
+from smidgen.patterns.verified.checked import Verifier
 
 PROGRAM_S = 5.0
 
@@ -32,7 +33,7 @@ class Check(Protocol):
 
 
 Said = bool | str | None
-CheckLike = Check | Callable[[str, str], Said | Awaitable[Said]]
+CheckLike = Check | Verifier | Callable[[str, str], Said | Awaitable[Said]]
 """A function gets the request and the answer, and returns what is wrong, or whether it is right; it may be async."""
 
 
@@ -52,7 +53,23 @@ def filled(template: str, **parts: str) -> str:
 
 
 def as_check(check: CheckLike) -> Check:
-    return check if isinstance(check, Check) else Function(function=check)
+    if isinstance(check, Check):
+        return check
+    return Passes(verifier=check) if isinstance(check, Verifier) else Function(function=check)
+
+
+class Passes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verifier of `smidgen.patterns.verified` accepts."""
+
+    verifier: Verifier
+
+    @property
+    def name(self) -> str:
+        return self.verifier.name
+
+    async def problem(self, text: str, run: Run) -> str:
+        found = await self.verifier.check(text, run.task, run.resources)
+        return "" if found.ok else found.reason or f"it doesn't pass {self.name}"
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from smidgen.patterns.fallback.refusal import Refusal
 from smidgen.patterns.fallback.rules import Rule, Rules
 from smidgen.patterns.fallback.ways import Way
 from smidgen.patterns.files import Table
+from smidgen.patterns.verified.reading import read_check as verifier_of
 
 _TESTS: dict[str, type[msgspec.Struct]] = {
     "logprob": confidence.Logprob,
@@ -90,8 +91,10 @@ def _test(table: Table) -> confidence.Confidence:
 
 def read_check(table: Table, key: str) -> checks.Check:
     """`{ regex = "...", schema = {...}, words = [1, 50], python = "...", question = "...", sure = 0.5 }`: all that are
-    there must pass, in this order. Raises ConfigError."""
+    there must pass, in this order. Or a check of `kind = "verified"`, by its kind. Raises ConfigError."""
     value = table.values[key]
+    if isinstance(value, str) or (isinstance(value, dict) and "kind" in value):
+        return checks.as_check(verifier_of(table, cast(object, value)))
     if not isinstance(value, dict) or not value:
         raise table.wrong(f"{key} must be a table", f"It may have: {', '.join(_CHECKS)}.")
     inner = _inner(table, key, cast("dict[str, Any]", value))
