@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from smidgen.cli import audit, chat, doctor, evaluate, exits, mcp, models, run, serve, terminal, tune
+from smidgen.cli import audit, chat, do, doctor, evaluate, exits, mcp, models, run, serve, terminal, tune
 from smidgen.errors import SmidgenError
 
-COMMANDS = (run, chat, serve, mcp, models, tune, evaluate, audit, doctor)
+COMMANDS = (run, chat, do, serve, mcp, models, tune, evaluate, audit, doctor)
 
 
 class Parser(argparse.ArgumentParser):
