@@ -1,0 +1,194 @@
+"""Votes of programs and steps, through an agent with scripted models and the real sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from smidgen.config import Config
+from smidgen.errors import ConfigError, DeadlineExceeded, EngineCrashed, InvalidRequest
+from smidgen.events import AgentEvent, Failed, Finished, StepStarted, TextDelta
+from smidgen.events import Verified as Verdict
+from smidgen.messages import GenerateRequest, Sampling
+from smidgen.patterns.files import load_pattern
+from smidgen.patterns.plain import Direct
+from smidgen.patterns.solving import Solving
+from smidgen.patterns.solving.program import BEGUN
+from smidgen.runtime.agent import Agent
+from smidgen.runtime.runtime import Runtime
+from smidgen.testing import ScriptedEngine, ScriptedModels
+from smidgen.testing.scripted import prompt_text
+
+REQUEST = "Each of 3 boxes holds 4 pens. How many pens are there?"
+
+
+async def solved(
+    pattern: Any, answer: Callable[[GenerateRequest], Any] | list[Any], request: str = REQUEST
+) -> tuple[list[AgentEvent], ScriptedEngine]:
+    engine = ScriptedEngine(answer, name="tiny")
+    models = ScriptedModels({"tiny": engine})
+    models.profile = msgspec.structs.replace(models.profile, sampling=Sampling(temperature=0.7, repeat_penalty=1.1))
+    async with Runtime(Config(model="tiny", audit="off"), models=models) as runtime:
+        return [event async for event in Agent(runtime=runtime, pattern=pattern).astream(request)], engine
+
+
+async def test_a_program_is_run_and_its_number_is_the_answer():
+    events, engine = await solved(Solving(steps=0, samples=1), ["    boxes = 3\n    return boxes * 4\n```"])
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.text, end.strategy) == ("12", "solving: 100% of the votes, by 1 program")
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "12"
+    assert end.tool_calls[0].result == 12
+    assert end.tool_calls[0].arguments == {"code": "def solution():\n    boxes = 3\n    return boxes * 4"}
+    asked = engine.generated[0]
+    assert prompt_text(asked).endswith(f"user: {REQUEST}\nassistant: {BEGUN}")
+    assert asked.sampling.temperature == 0
+    assert asked.sampling.repeat_penalty == 1, "names and numbers must come again"
+
+
+async def test_results_of_steps_are_computed_for_the_model():
+    said = ["There are 3 * 4 = 13 pens.", " pens, and x = 2", " 12. So \\boxed{12}."]
+    events, engine = await solved(Solving(program=0, samples=1), said)
+    end = events[-1]
+    assert isinstance(end, Finished) and end.text == "12"
+    assert end.tool_calls[0].arguments == {"text": "There are 3 * 4 = 12 pens, and x = 12. So \\boxed{12}."}
+    prompts = [prompt_text(request) for request in engine.generated]
+    assert prompts[1].endswith("assistant: There are 3 * 4 = 12")
+    assert prompts[2].endswith(" pens, and x =")
+    assert not engine.generated[1].prompt[-1].special, "what a model wrote spells no control token"
+
+
+def by_way(programs: dict[int, str], steps: dict[int, str]) -> Callable[[GenerateRequest], str]:
+    """Answers by what is asked for and by seed."""
+
+    def answer(request: GenerateRequest) -> str:
+        program = prompt_text(request).endswith(BEGUN)
+        return (programs if program else steps)[request.sampling.seed]
+
+    return answer
+
+
+async def test_more_tries_are_made_until_one_number_leads():
+    steps = {0: "7 pens", 1: "12 pens", 2: "12 pens", 3: "12 pens", 4: "12 pens"}
+    programs = {
+        0: "    return 12",
+        1: "    return 3 * 4 + 1",
+        2: "    return 3 * 4",
+        3: "    return 3 *",
+        4: "    return -4 * 3",
+    }
+    events, engine = await solved(Solving(program=1, samples=20, at_once=2), by_way(programs, steps))
+    end = events[-1]
+    assert isinstance(end, Finished) and end.text == "12"
+    rounds = [event.detail for event in events if isinstance(event, StepStarted)]
+    assert rounds == ["1 steps, 1 program"] * 4
+    assert len(engine.generated) == 8, "decided long before 20"
+    verdicts = [event for event in events if isinstance(event, Verdict)]
+    assert "it doesn't use 3, 4" in verdicts[1].reason and verdicts[1].ok
+    assert any(not event.ok and "no valid Python" in event.reason for event in verdicts)
+    assert verdicts[-1].check == "vote" and verdicts[-1].reason.startswith("0.70: 12 has 70% of 7 votes, 7 15%")
+    assert end.tool_calls[0].arguments == {"code": "def solution():\n    return 3 * 4"}, "the best of its programs"
+    drawn = {request.sampling.seed: request.sampling.temperature for request in engine.generated}
+    assert drawn[0] == 0 and drawn[1] == 0.5
+
+
+def test_ways_are_asked_as_often_as_their_weights_say():
+    assert Solving(program=0.5).order(6) == ["steps", "steps", "program", "steps", "steps", "program"]
+    assert Solving(program=1, direct=1, steps=0).order(4) == ["program", "direct"] * 2
+
+
+async def test_weights_leave_ways_out_and_other_patterns_vote():
+    events, engine = await solved(
+        Solving(program=0, steps=0, others=(Direct(name="short"), Direct(name="long"))), ["It is 5.", "Maybe 6, or 5."]
+    )
+    end = events[-1]
+    assert isinstance(end, Finished) and end.text == "5"
+    assert end.strategy == "solving: 100% of the votes, by 1 short, 1 long"
+    assert len(engine.generated) == 2
+
+
+async def test_tries_that_do_not_agree_are_no_answer_where_agreement_is_asked_for():
+    steps = {number: f"It is {number}." for number in range(4)}
+    events, _ = await solved(Solving(program=0, samples=4, agreed=0.5), by_way({}, steps))
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "no_answer"
+    assert "0 has 25% of 4 votes" in events[-1].error.message
+    assert not any(isinstance(event, TextDelta) for event in events)
+
+
+async def test_no_number_at_all_is_no_answer():
+    events, _ = await solved(
+        Solving(program=1, samples=4), by_way({0: "    return None", 1: "    x"}, {0: "dunno", 1: "none"})
+    )
+    assert isinstance(events[-1], Failed)
+    assert events[-1].error.message == "None of 4 tries led to a number."
+    assert "steps: it comes to no number" in events[-1].error.details["tried"]
+    assert any("TypeError" in one for one in events[-1].error.details["tried"])
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("    while True: pass", "longer than 0.5 seconds"),
+        ("    return 1 / 0", "ZeroDivisionError"),
+        ("    return float('nan')", "no finite number"),
+        ("    return 10 ** 400", "OverflowError"),
+        ("    return open('/etc/passwd').read()", "Error"),
+    ],
+)
+async def test_programs_that_come_to_nothing_have_no_vote(body: str, told: str):
+    events, _ = await solved(Solving(steps=0, samples=1, seconds=0.5), [body])
+    assert isinstance(events[-1], Failed)
+    verdict = next(event for event in events if isinstance(event, Verdict))
+    assert not verdict.ok and told in verdict.reason
+
+
+async def test_an_engine_that_fails_is_the_end():
+    events, _ = await solved(Solving(samples=2), [EngineCrashed("It is gone."), "7"])
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "engine_crashed"
+
+
+async def test_a_time_limit_ends_the_vote_with_what_there_is():
+    answers: list[Any] = ["7", "7", DeadlineExceeded("Too late."), DeadlineExceeded("Too late.")]
+    events, _ = await solved(Solving(program=0, samples=8, at_once=2, lead=1), answers)
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.text, end.finish_reason) == ("7", "deadline")
+    assert end.warnings == ("The time limit ended the vote after 2 of 8 tries.",)
+    events, _ = await solved(Solving(program=0, samples=1), [DeadlineExceeded("Too late.")])
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "deadline_exceeded"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"program": 0, "steps": 0},
+        {"program": -1},
+        {"samples": 0},
+        {"at_once": 0},
+        {"agreed": 2},
+        {"lead": 0},
+        {"temperature": -1},
+    ],
+)
+def test_what_can_not_be_is_refused(options: dict[str, Any]):
+    with pytest.raises(InvalidRequest):
+        Solving(**options)
+
+
+def test_a_file_has_weights_and_other_patterns(tmp_path: Path):
+    path = tmp_path / "sums.toml"
+    path.write_text('kind = "solving"\nprogram = 0.5\nsamples = 4\nothers = [{kind = "direct", name = "x"}]\n')
+    assert load_pattern(path) == Solving(program=0.5, samples=4, others=(Direct(name="x"),))
+    for text, told in (
+        ("samples = 0", "samples"),
+        ("smaples = 3", "Did you mean samples"),
+        ('steps = "much"', "steps"),
+    ):
+        path.write_text(f'kind = "solving"\n{text}\n')
+        with pytest.raises(ConfigError) as caught:
+            load_pattern(path)
+        assert told in str(caught.value)

@@ -1,0 +1,176 @@
+"""Ways, retries, refusals, constraints and files of `Verified`, through an agent with scripted models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen.config import Config
+from smidgen.errors import ConfigError, EngineUnavailable, InvalidRequest, NoAnswer
+from smidgen.events import AgentEvent, Failed, FellBack, Finished, StepStarted, TextDelta
+from smidgen.events import Verified as Verdict
+from smidgen.patterns.files import load_pattern
+from smidgen.patterns.plain import Direct, WithTools
+from smidgen.patterns.verified import Number, Regex, Tests, Verified
+from smidgen.runtime.agent import Agent
+from smidgen.runtime.runtime import Runtime
+from smidgen.testing import ScriptedEngine, ScriptedModels
+from smidgen.testing.scripted import prompt_text
+
+
+async def events_of(pattern: Any, *answers: Any, request: str = "How many?") -> tuple[list[AgentEvent], ScriptedEngine]:
+    engine = ScriptedEngine(answers, name="tiny")
+    async with Runtime(Config(model="tiny", audit="off"), models=ScriptedModels({"tiny": engine})) as runtime:
+        return [event async for event in Agent(runtime=runtime, pattern=pattern).astream(request)], engine
+
+
+async def test_an_answer_that_passes_is_told_with_its_value():
+    events, engine = await events_of(Verified(check=Number(integer=True)), "There are 12 of them.")
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert end.text == "12"
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "12"
+    assert end.tool_calls[0].result == 12
+    assert end.strategy == "verified: direct; passed number; 1 of 1 try"
+    assert [event for event in events if isinstance(event, Verdict)] == [Verdict(check="number", ok=True)]
+    assert len(engine.generated) == 1
+
+
+async def test_a_wrong_answer_is_asked_for_again_with_the_reason():
+    events, engine = await events_of(Verified(check=Number(max=10)), "12", "9")
+    assert isinstance(events[-1], Finished) and events[-1].text == "9"
+    assert "asked 2 times" in events[-1].strategy and "1 of 2 tries" in events[-1].strategy
+    assert [(event.ok, event.reason) for event in events if isinstance(event, Verdict)] == [
+        (False, "12 is more than 10"),
+        (True, ""),
+    ]
+    first, second = (prompt_text(request) for request in engine.generated)
+    assert "refused" not in first
+    assert "How many?\n\nA first answer was refused: 12 is more than 10. Answer again." in second
+    assert engine.generated[0].sampling.seed != engine.generated[1].sampling.seed
+    assert events[-1].usage.completion_tokens == 3
+
+
+async def test_the_next_way_follows_and_a_way_that_fails_is_not_asked_again():
+    ways = [Direct(name="short"), Direct(name="long")]
+    events, _ = await events_of(Verified(ways, Number()), EngineUnavailable("It is gone."), "7")
+    assert isinstance(events[-1], Finished) and events[-1].text == "7"
+    fell = next(event for event in events if isinstance(event, FellBack))
+    assert (fell.from_strategy, fell.to_strategy, fell.reason) == ("short", "long", "It is gone.")
+    assert [event.action for event in events if isinstance(event, StepStarted)] == ["short", "long"]
+
+
+async def test_without_any_answer_it_fails_and_says_what_was_tried():
+    ways = [Direct(name="short"), Direct(name="long")]
+    events, _ = await events_of(Verified(ways, Number(), retries=1), "a", "b", "5 or 6", "")
+    assert not any(isinstance(event, TextDelta) for event in events)
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "no_answer"
+    error = events[-1].error.to_exception()
+    assert isinstance(error, NoAnswer)
+    assert error.details["tried"] == [
+        "short: it must say one number",
+        "long: it must say one number only, not 2; then it is empty",
+    ]
+
+
+async def test_or_it_refuses_in_words():
+    events, _ = await events_of(Verified(check=Number(), retries=0, refuse=True), "dunno")
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert end.text == "I found no answer that passes the checks. Tried: direct: it must say one number."
+    assert end.strategy == "verified: refused after 1 try"
+
+
+async def test_what_needs_no_model_is_not_decided_twice():
+    ways = [WithTools(name="tools", tools=("calculator",)), Direct()]
+    events, engine = await events_of(
+        Verified(ways, Regex(pattern="[a-z]+"), retries=5), "five", request="What is 2 + 3?"
+    )
+    assert isinstance(events[-1], Finished) and events[-1].text == "five"
+    assert len([event for event in events if isinstance(event, StepStarted) and event.action == "tools"]) == 1
+    assert len(engine.generated) == 1
+
+
+async def test_checks_follow_one_another():
+    def small(text: str) -> object:
+        return int(text) < 10 or "that is too many"
+
+    events, _ = await events_of(Verified(check=[Number(), small]), "It is 12.", "It is 3.")
+    assert isinstance(events[-1], Finished) and events[-1].text == "3"
+    assert [(event.check, event.ok) for event in events if isinstance(event, Verdict)] == [
+        ("number", True),
+        ("small", False),
+        ("number", True),
+        ("small", True),
+    ]
+
+
+async def test_a_mistake_in_a_function_is_the_end_and_told_as_one():
+    def broken(text: str) -> bool:
+        return text.nothing  # pyright: ignore
+
+    events, _ = await events_of(Verified(check=broken), "x")
+    assert isinstance(events[-1], Failed) and events[-1].error.fault == "bug"
+
+
+async def test_constrained_ways_get_the_grammar_and_others_stay():
+    own = Direct(name="own", constraint=Regex(pattern="x").constraint)
+    _, engine = await events_of(Verified([Direct(), own], Number(min=0), constrain=True, retries=0), "a", "7")
+    sources = [request.constraint.source for request in engine.generated if request.constraint]
+    assert sources[0].startswith("(0|[1-9]") and sources[1] == "x"
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Verified(), "no check"),
+        (lambda: Verified(check=Number(), retries=-1), "retries"),
+        (lambda: Verified(check=bool, constrain=True), "No grammar"),
+        (lambda: Verified([WithTools()], Number(), constrain=True), "no effect"),
+        (lambda: Verified(check=3), "is no check"),  # pyright: ignore
+    ],
+)
+def test_what_can_not_be_is_refused(make: Any, told: str):
+    with pytest.raises(InvalidRequest, match=told):
+        make()
+
+
+def test_a_file_names_ways_and_checks(tmp_path: Path):
+    (tmp_path / "tests.py").write_text("assert twice(2) == 4\n")
+    path = tmp_path / "code.toml"
+    path.write_text(
+        'kind = "verified"\nretries = 2\nrefuse = true\n'
+        'ways = [{kind = "direct", prompt = "Write Python: {request}"}, {kind = "direct", name = "again"}]\n'
+        'check = [{kind = "python", defines = ["twice"]}, {kind = "tests", tests_file = "tests.py"}]\n'
+    )
+    found = load_pattern(path)
+    assert isinstance(found, Verified)
+    assert (found.retries, found.refuse, [way.name for way in found.ways]) == (2, True, ["direct", "again"])
+    assert isinstance(found.checks[1], Tests) and found.checks[1].tests == "assert twice(2) == 4\n"
+    path.write_text('kind = "verified"\ncheck = {kind = "json", schema = {type = "object"}}\nconstrain = true\n')
+    found = load_pattern(path)
+    assert isinstance(found, Verified) and isinstance(found.ways[0], Direct) and found.ways[0].constraint is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('check = "numbr"', "no check of the kind 'numbr'"),
+        ('check = {kind = "number", mim = 1}', "Did you mean min?"),
+        ('check = {kind = "number", min = 3, max = 1}', "at least 3"),
+        ('check = "number"\nretires = 1', "'retires'"),
+        ('check = "number"\nretries = "often"', "must be int"),
+        ("retries = 1", "check"),
+        ('check = {kind = "sql", schema = "CREATE TABLE a(b)", colour = 1}', "colour"),
+        ('check = {kind = "tests", tests_file = "none.py"}', "can't be read"),
+        ('check = {kind = "json", schema = "{"}', "no JSON"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told(tmp_path: Path, text: str, told: str):
+    path = tmp_path / "wrong.toml"
+    path.write_text(f'kind = "verified"\n{text}\n')
+    with pytest.raises(ConfigError) as caught:
+        load_pattern(path)
+    assert told in str(caught.value)
