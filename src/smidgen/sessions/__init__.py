@@ -1,8 +1,9 @@
-"""KEEPS: conversations and runs that survive the program, in one SQLite file.
+"""KEEPS: conversations and runs that survive the program, in one SQLite file; facts that a memory keeps, in another.
 
 store     SessionStore: what is kept, asked for without blocking
 database  the file: one thread that owns the connection; opened, repaired, moved aside
 schema    tables, and versions of them
+facts     FactStore: what users said, with when, where and its vector
 owners    which process a run belongs to, and whether it still lives
 """
 
