@@ -10,8 +10,10 @@ export ASK
 
 TEST_MODELS := smollm2-135m qwen2.5-coder-0.5b gemma-3-270m all-minilm-l6-v2
 PYTEST_ARGS ?=
-# Two at a time, and so are the examples of the pages; the others have models that take all cores, or must be alone.
+# Two at a time, and so are the examples of the pages and what starts whole programs; tests/model has models that take all
+# cores.
 WITHOUT_MODEL := tests/contract tests/dialects tests/faults tests/unit
+PROGRAMS := tests/page tests/process tests/serving
 BENCH_ARGS ?=
 
 VENV := .venv
@@ -44,7 +46,8 @@ test: setup-dev models
 	if [ -n "$(PYTEST_ARGS)" ]; then $(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; else \
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(WITHOUT_MODEL) || status=$$?; \
 	$(BIN)/python -m pytest -n 2 tests/docs || status=$$?; \
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(WITHOUT_MODEL) tests/docs) || status=$$?; fi; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PROGRAMS) || status=$$?; \
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(WITHOUT_MODEL) tests/docs $(PROGRAMS)) || status=$$?; fi; \
 	exit $$status
 
 lint: setup-dev
