@@ -75,7 +75,7 @@ def configured(arguments: argparse.Namespace) -> Config:
 
 def agent_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments for an agent's run: only those that were given."""
-    given = {"temperature": arguments.temperature, "seed": arguments.seed}
+    given = {"temperature": arguments.temperature, "seed": arguments.seed, "max_tokens": arguments.max_tokens}
     return {name: value for name, value in given.items() if value is not None}
 
 

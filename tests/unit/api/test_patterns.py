@@ -63,7 +63,7 @@ async def test_a_run_of_the_agents_api_does_too(serving: Serving):
 
 async def test_a_pattern_file_that_is_not_there_is_told_at_the_start(serving: Serving, pattern_file: Path):
     pattern_file.unlink()
-    with pytest.raises(ConfigError, match=r"short\.toml isn't there"):
+    with pytest.raises(ConfigError, match=r"\[agents\.short\]: .*short\.toml isn't there"):
         async with serving(agents=SHORT):
             pass
 

@@ -244,6 +244,13 @@ def test_a_pattern_file_says_how_it_is_answered(smidgen: Run, script: Any, tmp_p
     assert script.seen[0].settings.system == "Be short."
 
 
+def test_a_length_that_is_asked_for_holds_for_a_pattern_too(smidgen: Run, script: Any, tmp_path: Path) -> None:
+    pattern = tmp_path / "short.toml"
+    pattern.write_text('kind = "agent"\n')
+    smidgen("run", "--pattern", str(pattern), "--max-tokens", "7", "What is it?")
+    assert script.seen[0].settings.max_tokens == 7
+
+
 def test_a_pattern_file_with_a_mistake_is_told_with_its_place(smidgen: Run, tmp_path: Path) -> None:
     pattern = tmp_path / "short.toml"
     pattern.write_text('kind = "agent"\nsistem = "Be short."\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from smidgen.config import AgentConfig, Config, config_path
 from smidgen.errors import ConfigError
@@ -42,4 +43,11 @@ def known_agents(config: Config) -> Mapping[str, AgentConfig]:
 def patterns_of(config: Config) -> dict[str, Pattern]:
     """By agent, of those that answer with one. Made once: they keep what they learn. Raises ConfigError."""
     folder = config_path().parent
-    return {name: load_pattern(folder / agent.pattern) for name, agent in config.agents.items() if agent.pattern}
+    patterns: dict[str, Pattern] = {}
+    for name, agent in config.agents.items():
+        if agent.pattern:
+            try:
+                patterns[name] = load_pattern(folder / Path(agent.pattern).expanduser())
+            except ConfigError as error:
+                raise ConfigError(f"[agents.{name}]: {error.message}", hint=error.hint) from error
+    return patterns
