@@ -2,7 +2,7 @@
 has already begun to read, so that the first step has them all.
 
 Without this the worker's first step goes with the first request alone, while it and the server, which still reads the
-others, want the same cores; of 16 requests, the median first token came some 20 to 30 ms later (docs/performance.md).
+others, want the same cores; of 16 requests, the median first token came some 20 ms later (docs/performance.md).
 A request that comes alone never waits.
 """
 
