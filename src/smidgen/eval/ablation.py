@@ -1,4 +1,4 @@
-"""What each step of a caller is worth: everything on, then each step off, on the same items. Pure."""
+"""What each step of a solver is worth: everything on, then each step off, on the same items. Pure."""
 
 from __future__ import annotations
 

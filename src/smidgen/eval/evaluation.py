@@ -11,17 +11,14 @@ import msgspec
 
 from smidgen import __version__
 from smidgen.agent import AgentModel
-from smidgen.errors import InvalidRequest
-from smidgen.eval import Caller, Item, Suite, switched_off
+from smidgen.errors import ConfigError, InvalidRequest
+from smidgen.eval import Bench, Checker, Item, Solver, Suite, switched_off
 from smidgen.eval.ablation import Worth, worth
-from smidgen.eval.baseline import Baseline
-from smidgen.eval.pipeline import Pipeline
 from smidgen.eval.record import Record, ResultFile, RunKey, library_versions, program_hash
 from smidgen.eval.runner import measure
 from smidgen.eval.summary import Run, rows
 from smidgen.events import Notice
 from smidgen.models.hardware import probe
-from smidgen.runtime.loading import library_of
 from smidgen.runtime.runtime import Runtime
 
 FOLDER = "evaluations"
@@ -66,27 +63,28 @@ async def evaluate(
     runtime: Runtime, suite: Suite, wanted: Wanted, told: Callable[[Step | Notice], None] = lambda _: None
 ) -> Evaluated:
     """Raises InvalidRequest for a step that isn't there and for a choice without items, ConfigError for a suite that
-    can't be read, and what model and engine raise. What was measured until then is kept."""
+    can't be read and one that measures an embedder which isn't here, and what model and engine raise. What was measured
+    until then is kept."""
     async with AsyncExitStack() as stack:
-        lease = await stack.enter_async_context(runtime.lease())
+        lease = await stack.enter_async_context(runtime.lease(_subject(runtime, suite)))
         for notice in lease.notices:
             told(notice)
-        embedder = None if wanted.baseline else await runtime.lease_embedder(stack)
-        caller = _caller(lease.model, embedder, wanted)
-        steps = caller.steps if EVERY_STEP in wanted.ablate else wanted.ablate
-        switched_off(caller.steps, steps)
+        bench = Bench(runtime=runtime, model=lease.model, stack=stack, baseline=wanted.baseline, seed=wanted.seed)
+        prepared = await suite.prepare(bench)
+        solver = prepared.solver
+        steps = _steps(solver, wanted.ablate)
         items = {category: suite.items(category, wanted.skip, wanted.limit) for category in wanted.categories}
         total = sum(map(len, items.values())) * (1 + len(steps))
         if not total:
             raise InvalidRequest("There is nothing to measure.", hint="Skip fewer items, or take more.")
-        key = await _key(runtime, suite, lease.model, caller, wanted)
-        ways: list[tuple[Caller, RunKey]] = [(caller, key)]
+        key = await _key(runtime, suite, lease.model, solver, wanted)
+        solvers: list[tuple[Solver, RunKey]] = [(solver, key)]
         for step in steps:
-            ways.append((caller.with_steps(off={step}), msgspec.structs.replace(key, off=(step,))))
+            solvers.append((solver.with_steps(off={step}), msgspec.structs.replace(key, off=(step,))))
         done = 0
         runs: list[Run] = []
         found: list[ByCategory] = []
-        for way, its_key in ways:
+        for one, its_key in solvers:
             label = _label(its_key)
 
             def count(record: Record, known: bool, label: str = label) -> None:
@@ -94,27 +92,45 @@ async def evaluate(
                 done += 1
                 told(Step(label=label, record=record, known=known, done=done, total=total))
 
-            records = await _measured(runtime, suite, items, way, its_key, wanted, count)
+            records = await _measured(runtime, items, one, prepared.check, its_key, wanted, count)
             found.append(records)
             runs.append(Run(label=label, rows=rows(records), key=its_key))
         worths = [entry for i, step in enumerate(steps, 1) for entry in worth(step, found[0], found[i])]
         return Evaluated(runs=tuple(runs), records=tuple(found), worths=tuple(worths))
 
 
-def _caller(model: AgentModel, embedder: AgentModel | None, wanted: Wanted) -> Caller:
-    return Baseline(model, seed=wanted.seed) if wanted.baseline else Pipeline(model, embedder, seed=wanted.seed)
+def _subject(runtime: Runtime, suite: Suite) -> str:
+    """The model that is measured. Raises ConfigError."""
+    if suite.measures == "model":
+        return runtime.model_name
+    name = runtime.embedder_name()
+    if not name:
+        wanted = runtime.config.embedder
+        hint = f"Fetch it: smidgen models pull {wanted}." if wanted else "Name one in the configuration: `embedder`."
+        raise ConfigError(f"{suite.name} measures a sentence embedder, and none is here.", hint=hint)
+    return name
+
+
+def _steps(solver: Solver, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Raises InvalidRequest for a step that isn't there, and where there is none at all."""
+    if EVERY_STEP in wanted:
+        if not solver.steps:
+            raise InvalidRequest("There are no steps here that can be switched off.", hint="Leave --ablate out.")
+        return solver.steps
+    switched_off(solver.steps, wanted)
+    return tuple(wanted)
 
 
 def _label(key: RunKey) -> str:
     without: Collection[str] = key.off
-    return f"{key.model}, {key.caller}" + (f" without {', '.join(without)}" if without else "")
+    return f"{key.model}, {key.solver}" + (f" without {', '.join(without)}" if without else "")
 
 
 async def _measured(
     runtime: Runtime,
-    suite: Suite,
     items: dict[str, list[Item]],
-    caller: Caller,
+    solver: Solver,
+    check: Checker,
     key: RunKey,
     wanted: Wanted,
     told: Callable[[Record, bool], None],
@@ -123,13 +139,13 @@ async def _measured(
     found: ByCategory = {}
     for category, chosen in items.items():
         with ResultFile(folder, key, category, fresh=wanted.fresh) as file:
-            found[category] = await measure(suite, chosen, caller, file, told)
+            found[category] = await measure(chosen, solver, check, file, told)
     return found
 
 
-async def _key(runtime: Runtime, suite: Suite, model: AgentModel, caller: Caller, wanted: Wanted) -> RunKey:
+async def _key(runtime: Runtime, suite: Suite, model: AgentModel, solver: Solver, wanted: Wanted) -> RunKey:
     """Blocking work, such as hashing a model file that is named by its path, is done in a thread."""
-    file = await asyncio.to_thread(library_of(runtime.config).resolve, runtime.model_name)
+    file = await asyncio.to_thread(runtime.resolve, _subject(runtime, suite))
     hardware = await asyncio.to_thread(probe)
     return RunKey(
         suite=suite.name,
@@ -138,9 +154,10 @@ async def _key(runtime: Runtime, suite: Suite, model: AgentModel, caller: Caller
         model=file.name,
         model_sha256=file.sha256,
         profile=_as_data(model.profile),
-        caller=caller.name,
+        solver=solver.name,
         off=(),
         options={
+            **suite.options,
             "seed": wanted.seed,
             "context": model.engine.context,
             "threads": runtime.config.threads or hardware.threads,

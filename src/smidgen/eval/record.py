@@ -25,7 +25,7 @@ _LIBRARIES = ("llama-cpp-python", "llguidance", "jinja2")
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an item. `request` and `expected` are texts for people. `error`: a typed error's code and message,
-    which is never right. `reason`: why it isn't correct."""
+    which is never right. `reason`: why it isn't correct. `calls`, `text`: the solver's outcome."""
 
     id: str
     category: str
@@ -33,6 +33,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     error: str = ""
     calls: tuple[ToolCall, ...] = ()
+    text: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
@@ -46,8 +47,8 @@ class RunKey(msgspec.Struct, frozen=True, kw_only=True):
     """What results depend on. How many items are asked for doesn't matter to any of them.
 
     data: hash of the suite's data and checker, by category. model_sha256: of the model's file. profile: how the model
-    is run. program: hash of smidgen's source. libraries: versions. off: the caller's steps that are switched off.
-    options: those of the command. machine: since times are compared too.
+    is run. program: hash of smidgen's source. libraries: versions. off: the solver's steps that are switched off.
+    options: those of the command and of the suite. machine: since times are compared too.
     """
 
     suite: str
@@ -56,7 +57,7 @@ class RunKey(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     model_sha256: str
     profile: Any
-    caller: str
+    solver: str
     off: tuple[str, ...]
     options: dict[str, Any]
     version: str
@@ -70,7 +71,7 @@ class RunKey(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def path(self, folder: Path, category: str) -> Path:
-        plain = re.sub(r"[^\w.-]+", "_", f"{self.suite}-{category}-{self.model}-{self.caller}")
+        plain = re.sub(r"[^\w.-]+", "_", f"{self.suite}-{category}-{self.model}-{self.solver}")
         return folder / f"{plain}-{self.digest(category)}.jsonl"
 
 
@@ -148,5 +149,5 @@ class ResultFile:
 
 
 def plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A caller's notes as JSON can hold them; what can't be is written as text."""
+    """A solver's notes as JSON can hold them; what can't be is written as text."""
     return json.loads(json.dumps(dict(value), default=str))

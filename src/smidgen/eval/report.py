@@ -84,13 +84,18 @@ def failure(record: Record) -> str:
         f"--- {record.id}",
         f"request   {_indented(record.request)}",
         f"expected  {_written(record.expected)}",
-        f"got       {'; '.join(f'{call.name}({_written(call.arguments)})' for call in record.calls) or 'no call'}",
+        f"got       {_indented(_got(record))}",
         f"reason    {record.reason}",
     ]
     told = record.notes.get("text") or record.notes.get("trace")
     if told:
         lines.append(f"notes     {_indented(told if isinstance(told, str) else _written(told))}")
     return "\n".join(lines)
+
+
+def _got(record: Record) -> str:
+    calls = "; ".join(f"{call.name}({_written(call.arguments)})" for call in record.calls)
+    return calls or record.text or "nothing"
 
 
 def _indented(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Items through a caller, one after the other, so that the time of each is its own."""
+"""Items through a solver, one after the other, so that the time of each is its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from smidgen.errors import DeadlineExceeded, InvalidRequest
-from smidgen.eval import Caller, CallOutcome, Item, Request, Suite
+from smidgen.eval import Checker, Item, Outcome, Request, Solver
 from smidgen.eval.record import Record, ResultFile, plain
 
 Progress = Callable[[Record, bool], None]
@@ -14,14 +14,14 @@ Progress = Callable[[Record, bool], None]
 
 
 async def measure(
-    suite: Suite, items: Sequence[Item], caller: Caller, file: ResultFile, told: Progress
+    items: Sequence[Item], solver: Solver, check: Checker, file: ResultFile, told: Progress
 ) -> list[Record]:
     """A record per item, in their order: from the file, or made now and appended to it. Raises the typed errors that
     aren't an item's own: a dead engine ends the run, and what was measured is kept."""
     records: list[Record] = []
     for item in items:
         known = file.records.get(item.id)
-        record = known or await _record(suite, item, caller)
+        record = known or await _record(item, solver, check)
         if known is None:
             file.append(record)
         told(record, known is not None)
@@ -29,15 +29,15 @@ async def measure(
     return records
 
 
-async def _record(suite: Suite, item: Item, caller: Caller) -> Record:
+async def _record(item: Item, solver: Solver, check: Checker) -> Record:
     started = time.perf_counter()
     error = ""
     try:
-        outcome = await caller.call(item.request, item.tools)
+        outcome = await solver.solve(item)
     except (InvalidRequest, DeadlineExceeded) as refused:
         error = f"{refused.code}: {refused.message}"
-        outcome = CallOutcome(calls=(), seconds=time.perf_counter() - started)
-    verdict = suite.check(item, outcome.calls)
+        outcome = Outcome(seconds=time.perf_counter() - started)
+    verdict = await check(item, outcome)
     return Record(
         id=item.id,
         category=item.category,
@@ -45,6 +45,7 @@ async def _record(suite: Suite, item: Item, caller: Caller) -> Record:
         reason=error or verdict.reason,
         error=error,
         calls=outcome.calls,
+        text=outcome.text,
         prompt_tokens=outcome.prompt_tokens,
         completion_tokens=outcome.completion_tokens,
         seconds=outcome.seconds,

@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One caller's results, to be shown beside others. `key` is None for figures that come from elsewhere."""
+    """One solver's results, to be shown beside others. `key` is None for figures that come from elsewhere."""
 
     label: str
     rows: tuple[Row, ...]

@@ -111,7 +111,7 @@ def run_key() -> RunKey:
         model="m",
         model_sha256="00",
         profile={"dialect": "python_call"},
-        caller="smidgen",
+        solver="smidgen",
         off=(),
         options={"seed": 0},
         version="0.1.0",

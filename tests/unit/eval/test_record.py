@@ -22,7 +22,7 @@ Make = Callable[..., Record]
         {"data": {"a": "1", "b": "0"}},
         {"model_sha256": "01"},
         {"profile": {"dialect": "fenced_json"}},
-        {"caller": "baseline"},
+        {"solver": "baseline"},
         {"off": ("gate",)},
         {"options": {"seed": 1}},
         {"version": "0.1.1"},

@@ -74,7 +74,7 @@ def test_a_failure_shows_request_expected_got_and_reason(record: Make) -> None:
     )
     for said in ("a_7", "Boil it.", "Please.", '{"minutes": [4]}', 'boil({"minutes": 5})', "Invalid value"):
         assert said in shown
-    assert "got       no call" in report.failure(record("a_8", False))
+    assert "got       nothing" in report.failure(record("a_8", False))
 
 
 def test_the_json_holds_results_but_neither_requests_nor_answers(record: Make, run_key: RunKey) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
 
 from smidgen.errors import ConfigError
-from smidgen.eval import Item, Request, Verdict
+from smidgen.eval import Bench, Item, Measured, Prepared, Request, Verdict
 from smidgen.eval.bfcl.package import VERSION, Check, Package, find, load_checker
 from smidgen.eval.bfcl.schema import checkable, tools
+from smidgen.eval.calls import prepared
 from smidgen.messages import Message, ToolCall
 
 NON_LIVE = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance")
@@ -32,6 +34,8 @@ TUNING = 100
 
 class Bfcl:
     name = "bfcl"
+    measures: Measured = "model"
+    options: Mapping[str, Any] = MappingProxyType({})
     categories = (*NON_LIVE, *LIVE)
     default_categories = NON_LIVE
 
@@ -91,6 +95,9 @@ class Bfcl:
                 )
             )
         return found
+
+    async def prepare(self, bench: Bench) -> Prepared:
+        return await prepared(bench, self.check)
 
     def check(self, item: Item, calls: Sequence[ToolCall]) -> Verdict:
         """The publisher's verdict. Where no call fits, none is right; for relevance any call is, as it has it."""

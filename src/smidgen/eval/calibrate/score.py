@@ -8,9 +8,10 @@ import msgspec
 
 from smidgen.agent import AgentModel
 from smidgen.errors import DeadlineExceeded, InvalidRequest
-from smidgen.eval import Item, Suite
+from smidgen.eval import Item
 from smidgen.eval.calibrate.collect import together
-from smidgen.eval.pipeline import Pipeline
+from smidgen.eval.calls.pipeline import Pipeline
+from smidgen.eval.tasks.suite import Tasks
 from smidgen.models.profiles import Dialect, Profile
 from smidgen.models.tool_use import ToolUse
 
@@ -55,7 +56,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def score(
-    model: AgentModel, embedder: AgentModel | None, manner: Manner, suite: Suite, items: Sequence[Item]
+    model: AgentModel, embedder: AgentModel | None, manner: Manner, suite: Tasks, items: Sequence[Item]
 ) -> Score:
     """Several at a time. An item's own InvalidRequest counts against it. Raises what else the engines raise."""
     pipeline = Pipeline(in_manner(model, manner), embedder)
@@ -63,7 +64,7 @@ async def score(
     def one(item: Item) -> Callable[[], Awaitable[tuple[bool, float]]]:
         async def work() -> tuple[bool, float]:
             try:
-                outcome = await pipeline.call(item.request, item.tools)
+                outcome = await pipeline.solve(item)
             except (InvalidRequest, DeadlineExceeded):
                 return False, 0.0
             return suite.check(item, outcome.calls).correct, outcome.seconds

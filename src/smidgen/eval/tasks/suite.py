@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from smidgen import __version__
 from smidgen.errors import ConfigError
-from smidgen.eval import Item, Request, Verdict
+from smidgen.eval import Bench, Item, Measured, Prepared, Request, Verdict
+from smidgen.eval.calls import prepared
 from smidgen.eval.tasks import checker
 from smidgen.eval.tasks.checker import Expected
 from smidgen.messages import Message, ToolCall, ToolSpec
@@ -44,6 +46,8 @@ class Tasks:
     """`categories` are the kinds of task, in the file's order."""
 
     version = __version__
+    measures: Measured = "model"
+    options: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
 
     def __init__(self, name: str, content: bytes) -> None:
@@ -107,6 +111,9 @@ class Tasks:
             )
             for task in tasks[skip:until]
         ]
+
+    async def prepare(self, bench: Bench) -> Prepared:
+        return await prepared(bench, self.check)
 
     def check(self, item: Item, calls: Sequence[ToolCall]) -> Verdict:
         task = self._tasks[item.id]

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from smidgen.agent import STEPS, AgentModel, AgentSettings, Strategy
 from smidgen.agent.run import run
-from smidgen.eval import CallOutcome, Request, as_messages, switched_off
+from smidgen.eval import Item, Outcome, as_messages, switched_off
 from smidgen.events import AgentEvent, Asked, Failed, FellBack, Finished, Notice, Routed, ToolCalled, Verified
 from smidgen.messages import ToolCall, ToolSpec
 from smidgen.tools import Effect, ToolOutcome
@@ -19,7 +19,7 @@ from smidgen.tools.permissions.guard import Guard
 
 
 class Pipeline:
-    """A `Caller`. embedder: the sentence embedder that tools are chosen by, None to do without. The steps are the
+    """A `Solver`. embedder: the sentence embedder that tools are chosen by, None to do without. The steps are the
     agent's own: without `gate`, say, some tool is always called."""
 
     name = "smidgen"
@@ -36,9 +36,9 @@ class Pipeline:
     def with_steps(self, off: Collection[str]) -> Pipeline:
         return Pipeline(self._model, self._embedder, seed=self._seed, off=off)
 
-    async def call(self, request: Request, tools: Sequence[ToolSpec]) -> CallOutcome:
+    async def solve(self, item: Item) -> Outcome:
         started = time.perf_counter()
-        history = as_messages(request)
+        history, tools = as_messages(item.request), item.tools
         events: list[AgentEvent] = []
         noted = tuple(_Noted(tool) for tool in tools)
         source = run(self._model, noted, history, self._settings(tools), _GUARD, embedder=self._embedder)
@@ -78,7 +78,7 @@ class _Noted:
         return ToolOutcome(ok=True, value=None, text="", answer="noted")
 
 
-def _outcome(events: Sequence[AgentEvent], seconds: float) -> CallOutcome:
+def _outcome(events: Sequence[AgentEvent], seconds: float) -> Outcome:
     """Raises what a `Failed` holds."""
     calls: list[ToolCall] = []
     trace: list[str] = []
@@ -105,7 +105,7 @@ def _outcome(events: Sequence[AgentEvent], seconds: float) -> CallOutcome:
                 pass
     if usage is None:
         raise RuntimeError("an agent's stream ended without a terminal event")
-    return CallOutcome(
+    return Outcome(
         calls=tuple(calls),
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from contextlib import aclosing
-from typing import Any, cast
+from typing import cast
 
 from smidgen.agent import AgentModel
 from smidgen.dialects import fenced_json, python_call
-from smidgen.eval import CallOutcome, Request, as_messages, switched_off
-from smidgen.events import Failed, Generated
-from smidgen.messages import GenerateRequest, JsonSchema, Message, Prompt, Sampling, ToolCall, ToolSpec
-
-MAX_TOKENS = 512
+from smidgen.eval import Item, Outcome, as_messages, switched_off
+from smidgen.eval.alone import MAX_TOKENS, written
+from smidgen.messages import JsonSchema, Message, Prompt, ToolCall, ToolSpec
 
 
 class Baseline:
-    """A `Caller` without steps. A template that has no place for tools gets them in a system message, as JSON."""
+    """A `Solver` without steps. A template that has no place for tools gets them in a system message, as JSON."""
 
     name = "baseline"
     steps: tuple[str, ...] = ()
@@ -31,11 +28,12 @@ class Baseline:
         switched_off(self.steps, off)
         return self
 
-    async def call(self, request: Request, tools: Sequence[ToolSpec]) -> CallOutcome:
+    async def solve(self, item: Item) -> Outcome:
         started = time.perf_counter()
-        generated = await self._generate(self._prompt(as_messages(request), tools))
-        calls, strategy = read(generated.text, tools)
-        return CallOutcome(
+        prompt = self._prompt(as_messages(item.request), item.tools)
+        generated = await written(self._model, prompt, seed=self._seed, max_tokens=self._max_tokens)
+        calls, strategy = read(generated.text, item.tools)
+        return Outcome(
             calls=calls,
             prompt_tokens=generated.usage.prompt_tokens,
             completion_tokens=generated.usage.completion_tokens,
@@ -56,21 +54,6 @@ class Baseline:
             return prompt
         told = Message(role="system", content=fenced_json.instructions(tools))
         return template.render((told, *messages))
-
-    async def _generate(self, prompt: Prompt) -> Generated:
-        request = GenerateRequest(
-            prompt=prompt,
-            sampling=Sampling(temperature=0.0, seed=self._seed),
-            max_tokens=self._max_tokens,
-            stop=self._model.profile.stop,
-        )
-        async with aclosing(cast(Any, self._model.engine.generate(request))) as events:
-            async for event in events:
-                if isinstance(event, Failed):
-                    raise event.error.to_exception()
-                if isinstance(event, Generated):
-                    return event
-        raise RuntimeError("an engine's stream ended without a terminal event")
 
 
 def read(text: str, tools: Sequence[ToolSpec]) -> tuple[tuple[ToolCall, ...], str]:
