@@ -17,20 +17,33 @@ if TYPE_CHECKING:
     from smidgen.eval.summary import Run
     from smidgen.events import Notice
 
+SUITES = """\
+tool calls, with data of their own:
+  bfcl             the Berkeley Function Calling Leaderboard, if its package is installed
+  everyday         requests to smidgen's own tools; everyday_unseen: more of them
+  calibration      what `smidgen tune` tunes with
+
+patterns, on the publisher's file (--data FILE):
+  gsm8k            word problems, by programs and steps that are voted on
+  humaneval        functions, by the micro-agent that writes them
+  clinc150         intents, and what has none, by the router
+  banking77        intents, by the router
+"""
+
 
 def add_to(commands: options.Subparsers) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "eval",
         help="measure a model on a benchmark",
-        description="Measure accuracy, time and tokens of tool calls on a benchmark, with its own data and checker.",
+        description="Measure accuracy, time and tokens on a benchmark, with its own data and checker.",
+        epilog=SUITES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "suite",
-        metavar="SUITE",
-        help="bfcl: the Berkeley leaderboard; everyday, everyday_unseen: smidgen's own tools; calibration",
-    )
+    parser.add_argument("suite", metavar="SUITE", help="one of those below")
     options.add_model(parser)
+    parser.add_argument("--data", metavar="FILE", help="the items, for suites that need one")
+    parser.add_argument("--shots", type=options.whole, metavar="N", help="examples of each intent (default: 10)")
     parser.add_argument("--limit", type=options.whole, metavar="N", help="items of each category (default: all)")
     parser.add_argument("--skip", type=options.whole, default=0, metavar="N", help="leave out the first N of each")
     parser.add_argument("--categories", type=options.names, default=(), metavar="A,B", help="these, or groups of them")
@@ -58,13 +71,13 @@ def add_to(commands: options.Subparsers) -> None:
 def perform(arguments: argparse.Namespace) -> int:
     from smidgen.cli.process import run_to_end
     from smidgen.eval.evaluation import Wanted
-    from smidgen.eval.suites import chosen_categories, suite
+    from smidgen.eval.suites import Given, chosen_categories, suite
 
     config = options.configured(arguments)
     for name in (arguments.json_file, arguments.html_file, arguments.svg_file):
         check_writable(name)
     others = [run for name in arguments.compare for run in earlier(name)]
-    chosen = suite(arguments.suite)
+    chosen = suite(arguments.suite, Given(data=arguments.data and Path(arguments.data), shots=arguments.shots))
     for notice in chosen.notices:
         terminal.say(f"note: {notice}", quiet=arguments.quiet)
     wanted = Wanted(
@@ -86,8 +99,12 @@ async def measured(arguments: argparse.Namespace, config: Config, suite: Suite, 
     from smidgen.eval.evaluation import evaluate
     from smidgen.runtime.runtime import Runtime
 
+    of_embedder = suite.measures == "embedder" and bool(config.embedder)
+    if of_embedder and arguments.model:
+        told = f"note: {suite.name} measures the sentence embedder, {config.embedder}; {arguments.model} is not asked."
+        terminal.say(told, quiet=arguments.quiet)
     async with Runtime(config) as runtime:
-        await make_ready(runtime, arguments)
+        await make_ready(runtime, arguments, config.embedder if of_embedder else None)
         with Progress(arguments.quiet) as progress:
             return await evaluate(runtime, suite, wanted, progress)
 

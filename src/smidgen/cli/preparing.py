@@ -21,13 +21,14 @@ DEFAULT_TOOLS = ("calculator", "current_time", "weekday", "days_between", "date_
 """Given unless the command line says otherwise: they only read, and touch no files."""
 
 
-async def make_ready(runtime: Runtime, arguments: argparse.Namespace) -> None:
-    """Fetch the model if it isn't there yet, with a notice. Raises the library's errors."""
+async def make_ready(runtime: Runtime, arguments: argparse.Namespace, spec: str | None = None) -> None:
+    """Fetch the model, the runtime's if no other is named, if it isn't there yet, with a notice. Raises the library's
+    errors."""
     from smidgen.cli.fetching import fetch_if_missing
     from smidgen.runtime.loading import library_of
 
     library = library_of(runtime.config)
-    await fetch_if_missing(library, runtime.model_name, arguments, runtime.config)
+    await fetch_if_missing(library, spec or runtime.model_name, arguments, runtime.config)
     embedder = runtime.config.embedder
     if embedder and not getattr(arguments, "no_tools", True) and not is_here(library, embedder):
         told = f"note: without {embedder} tools are chosen less surely. Fetch it once: smidgen models pull {embedder}"
