@@ -2,6 +2,7 @@
 
 checked.py    what a check says, the protocol `Verifier`, and functions of a user's own
 values.py     a number, a quantity with its unit, a date
+numerals.py   the numbers that an answer says; days.py the dates: neither is ever guessed
 shapes.py     a regular expression, a JSON schema, a quote of a text
 programs.py   SQL that runs, Python that parses, Python whose tests pass
 pattern.py    `Verified`: way after way, each asked again with the reason

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
-from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import msgspec
 
-from smidgen.agent.numbers import said_numbers
 from smidgen.errors import InvalidRequest
 from smidgen.messages import Constraint
 from smidgen.patterns import Resources, Task
 from smidgen.patterns.verified.checked import Checked, held, wrong
-from smidgen.tools.function import BadArguments
+from smidgen.patterns.verified.days import dates_in, has_short_year
+from smidgen.patterns.verified.numerals import DIGITS, as_number, decimals, has_percentage, numbers_in, plain
 
-DIGITS = 15
-"""Of a number that a grammar lets a model write, on either side of the point."""
-_NUMBER = re.compile(
-    r"(?<![\w.,])[-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?(?![\w]*\d)(?!\s*[%‰])(?!\.\d|,\d)"
-)
-_PERCENT = re.compile(r"\d\s*[%‰]")
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
-_DATES = re.compile(
-    r"\d{4}-\d{2}-\d{2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}"
-    r"|(?:\d{1,2}(?:st|nd|rd|th)?\s+)?(?:of\s+)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-    r"(?:\s+\d{1,2}(?:st|nd|rd|th)?)?,?\s+\d{4}",
-    re.IGNORECASE,
-)
+_AROUND = " \t\r\n*_`"
+"""What may stand around a quantity: space, and marks that make it bold or code."""
+_WRITTEN = "written as in 2026-12-25"
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True):
     """One number, in digits or in words, that is in the range and has at most `decimals` digits after the point.
-    Other words may stand around it; the number alone is the answer, and the value: an int, or a float."""
+    Other words may stand around it, and where there are digits only these count; the number alone is the answer, and
+    the value: an int, or a float."""
 
     min: float | None = None
     max: float | None = None
@@ -42,10 +32,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     decimals: int | None = None
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(bound) for bound in (self.min, self.max) if bound is not None):
-            raise InvalidRequest("min and max must be finite numbers.", hint="Leave out the one that there isn't.")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise InvalidRequest(f"No number is at least {self.min:g} and at most {self.max:g}.")
+        _bounded(self.min, self.max)
         if self.decimals is not None and not 0 <= self.decimals <= DIGITS:
             raise InvalidRequest(f"decimals is {self.decimals}; it can be 0 to {DIGITS}.")
 
@@ -66,7 +53,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     async def check(self, text: str, task: Task, resources: Resources) -> Checked:
         numbers = numbers_in(text)
         if not numbers:
-            percent = " without a percent sign" if _PERCENT.search(text) else ""
+            percent = " without a percent sign" if has_percentage(text) else ""
             return wrong(f"it must say one number{percent}")
         if len(numbers) > 1:
             return wrong(f"it must say one number only, not {len(numbers)}")
@@ -75,7 +62,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
             return wrong("the number is too large")
         if self.integer and number != number.to_integral_value():
             return wrong(f"{plain(number)} is no whole number")
-        if self.decimals is not None and -_exponent(number) > self.decimals:
+        if self.decimals is not None and decimals(number) > self.decimals:
             return wrong(f"{plain(number)} has more than {self.decimals} decimals")
         if self.min is not None and float(number) < self.min:
             return wrong(f"{plain(number)} is less than {self.min:g}")
@@ -93,7 +80,8 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True):
     max: float | None = None
 
     def __post_init__(self) -> None:
-        _unit_of(f"1 {self.unit}")
+        _unit_of(self.unit)
+        _bounded(self.min, self.max)
 
     @property
     def name(self) -> str:
@@ -107,17 +95,22 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True):
         from smidgen.tools.builtin.quantity import ArithmeticProblem
         from smidgen.tools.builtin.units import convert
 
-        written = text.strip().rstrip(".")
+        written = text.strip(_AROUND).rstrip(".").strip(_AROUND)
+        told = f'it must be a number with its unit, and be nothing else, as in "12 {self.unit}"'
         try:
             found = _computed(written)
         except ArithmeticProblem:
-            return wrong(f'it must be a number with its unit, as in "12 {self.unit}"')
+            return wrong(told)
+        if found.converted or not any(letter.isdecimal() for letter in written):
+            return wrong(told)
         if found.value.unit is None:
             return wrong(f'it has no unit; write it as in "12 {self.unit}"')
         try:
-            number = float(convert(found.value, _unit_of(f"1 {self.unit}"), -1).number)
+            number = float(convert(found.value, _unit_of(self.unit), -1).number)
         except (ArithmeticProblem, OverflowError):
             return wrong(f"{written} is nothing that {self.unit} measures")
+        if not math.isfinite(number):
+            return wrong("the number is too large")
         if self.min is not None and number < self.min:
             return wrong(f"{written} is less than {self.min:g} {self.unit}")
         if self.max is not None and number > self.max:
@@ -139,6 +132,15 @@ class Date(msgspec.Struct, frozen=True, kw_only=True):
                 dt.date.fromisoformat(day)
             except ValueError:
                 raise InvalidRequest(f"{day!r} is no date.", hint="Write it as in 2026-12-25.") from None
+        earliest, latest = self._bounds()
+        if earliest > latest:
+            raise InvalidRequest(f"No date is from {earliest} on and up to {latest}.")
+
+    def _bounds(self) -> tuple[dt.date, dt.date]:
+        return (
+            dt.date.fromisoformat(self.earliest) if self.earliest else dt.date.min,
+            dt.date.fromisoformat(self.latest) if self.latest else dt.date.max,
+        )
 
     @property
     def name(self) -> str:
@@ -149,49 +151,32 @@ class Date(msgspec.Struct, frozen=True, kw_only=True):
         return Constraint(kind="regex", source="[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 
     async def check(self, text: str, task: Task, resources: Resources) -> Checked:
-        from smidgen.tools.builtin.dates import parse_date
-
-        dates = list(dict.fromkeys(match[0] for match in (_ISO if self.iso else _DATES).finditer(text)))
-        if len(dates) != 1:
-            few = "must say a date" if not dates else "must say one date only"
-            return wrong(f"it {few}, written as in 2026-12-25")
-        try:
-            day = parse_date(dates[0])
-        except BadArguments as error:
-            return wrong(f"{error.message} Write it as in 2026-12-25".replace("..", "."))
-        if self.earliest and day < dt.date.fromisoformat(self.earliest):
-            return wrong(f"{day} is before {self.earliest}")
-        if self.latest and day > dt.date.fromisoformat(self.latest):
-            return wrong(f"{day} is after {self.latest}")
+        dates = dates_in(text, iso=self.iso)
+        if not dates:
+            year = ", with its year in full" if has_short_year(text) else ""
+            return wrong(f"it must say a date{year}, {_WRITTEN}")
+        none = next((said for said, days in dates.items() if not days), None)
+        if none is not None:
+            return wrong(f"{none!r} is not a date; it must be one, {_WRITTEN}")
+        days = reduce(frozenset[dt.date].__and__, dates.values())
+        if not days:
+            return wrong(f"it must say one date only, {_WRITTEN}")
+        if len(days) > 1:
+            return wrong(f"{next(iter(dates))!r} can be read in two ways; it must be {_WRITTEN}")
+        day, (earliest, latest) = next(iter(days)), self._bounds()
+        if day < earliest:
+            return wrong(f"{day} is before {earliest}")
+        if day > latest:
+            return wrong(f"{day} is after {latest}")
         return held(day.isoformat())
 
 
-def numbers_in(text: str) -> list[Decimal]:
-    """The different numbers that a text says, in digits, or in words where there are no digits. Percentages are none:
-    whether 15% is 15 or 0.15 isn't to be guessed."""
-    if re.search(r"\d", text):
-        found = [Decimal(match[0].replace(",", "").replace("−", "-")) for match in _NUMBER.finditer(text)]
-    else:
-        found = [said.readings[0] for said in said_numbers(text)]
-    return list(dict.fromkeys(found))
-
-
-def plain(number: Decimal) -> str:
-    """In digits, without zeros that say nothing and without an exponent where it stays readable."""
-    if not number:
-        return "0"
-    number = number.normalize()
-    return f"{number:f}" if -DIGITS <= number.adjusted() <= DIGITS else str(number)
-
-
-def as_number(number: Decimal) -> int | float:
-    """int where it is one that every JSON reader keeps."""
-    return int(number) if number == number.to_integral_value() and abs(number) < 2**53 else float(number)
-
-
-def _exponent(number: Decimal) -> int:
-    exponent = number.normalize().as_tuple().exponent
-    return exponent if isinstance(exponent, int) else 0
+def _bounded(least: float | None, most: float | None) -> None:
+    """Raises InvalidRequest."""
+    if not all(math.isfinite(bound) for bound in (least, most) if bound is not None):
+        raise InvalidRequest("min and max must be finite numbers.", hint="Leave out the one that there isn't.")
+    if least is not None and most is not None and least > most:
+        raise InvalidRequest(f"No number is at least {least:g} and at most {most:g}.")
 
 
 def _computed(text: str) -> Any:
@@ -204,10 +189,13 @@ def _unit_of(text: str) -> Any:
     """Raises InvalidRequest."""
     from smidgen.tools.builtin.quantity import ArithmeticProblem
 
+    hint = 'Write it as in "km/h".'
     try:
-        unit = _computed(text).value.unit
+        value = _computed(f"1 {text}").value
     except ArithmeticProblem as error:
-        raise InvalidRequest(f"{text[2:]!r} is no unit: {error.message}.", hint='Write it as in "km/h".') from error
-    if unit is None:
-        raise InvalidRequest(f"{text[2:]!r} has no dimension.", hint="Use the check for numbers.")
-    return unit
+        raise InvalidRequest(f"{text!r} is no unit: {error.message}.", hint=hint) from error
+    if value.unit is None:
+        raise InvalidRequest(f"{text!r} has no dimension.", hint="Use the check for numbers.")
+    if value.number != 1:
+        raise InvalidRequest(f"{text!r} is more than a unit.", hint=hint)
+    return value.unit
