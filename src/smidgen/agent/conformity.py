@@ -17,10 +17,10 @@ def schema_problems(value: Any, schema: JsonSchema, where: str) -> Iterator[str]
     if options and all(next(schema_problems(value, option, where), None) for option in options):
         yield f"{label} is none of the kinds allowed"
         return
-    if "enum" in schema and value not in schema["enum"]:
+    if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
         yield f"{label} must be one of {', '.join(map(str, schema['enum']))}"
         return
-    if "const" in schema and value != schema["const"]:
+    if "const" in schema and not _same(value, schema["const"]):
         yield f"{label} must be {schema['const']}"
     kinds = schema.get("type")
     allowed = [kinds] if isinstance(kinds, str) else cast(list[str], kinds or [])
@@ -65,6 +65,17 @@ def _range_problems(value: int | float, schema: JsonSchema, label: str) -> Itera
         yield f"{label} must be above {schema['exclusiveMinimum']}"
     elif "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
         yield f"{label} must be below {schema['exclusiveMaximum']}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JSON: true is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        ones, others = cast(dict[str, Any], one), cast(dict[str, Any], other)
+        return ones.keys() == others.keys() and all(_same(ones[key], others[key]) for key in ones)
+    if isinstance(one, list) and isinstance(other, list):
+        many, more = cast(list[Any], one), cast(list[Any], other)
+        return len(many) == len(more) and all(map(_same, many, more))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def _is(value: Any, kind: str) -> bool:
