@@ -193,7 +193,8 @@ async def test_code_passes_its_tests_in_the_sandbox_or_is_told_the_one_that_fail
         assert "assert add(1, 2) == 3" in bad.reason and "AssertionError" in bad.reason
         for code, told in (
             ("import sys\nsys.exit(0)", "ends before the tests do"),
-            ("import os\nos._exit(0)", "a test fails"),
+            ("import os\nos._exit(0)", "ends before the tests do"),
+            ("x = input()", "fails when it is run with the tests: EOFError"),
             ("def add(a, b):\n    while True: pass", "longer than 2 seconds"),
             ("def add(a, b)", "no valid Python"),
         ):

@@ -4,6 +4,7 @@ checked.py    what a check says, the protocol `Verifier`, and functions of a use
 values.py     a number, a quantity with its unit, a date
 numerals.py   the numbers that an answer says; days.py the dates: neither is ever guessed
 shapes.py     a regular expression, a JSON schema, a quote of a text
+schemas.py    which JSON schemas can be checked in full
 programs.py   SQL that runs, Python that parses, Python whose tests pass
 pattern.py    `Verified`: way after way, each asked again with the reason
 reading.py    the same from a TOML file

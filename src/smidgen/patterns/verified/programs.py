@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import ast
+import re
 import secrets
 import sqlite3
 import tempfile
 import warnings
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from smidgen.errors import InvalidRequest, ToolFailed
 from smidgen.messages import Constraint
 from smidgen.patterns import Resources, Task
-from smidgen.patterns.verified.checked import LONGEST, Checked, held, unfenced, wrong
+from smidgen.patterns.verified.checked import LONGEST, Checked, block, held, wrong
 from smidgen.tools.data import Caps, Refused, Rows, Source
 from smidgen.tools.threads import in_daemon_thread
 
 LONGEST_REASON = 200
 """Characters of an error that a model is told."""
+MOST_SECONDS = 600
+_EXPLAIN = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+EXPLAIN\b", re.IGNORECASE | re.DOTALL)
 
 
 class Sql:
     """One SELECT that runs: on an SQLite file, or on empty tables that `schema` creates. It is run in the sandbox, on
-    data that it can't change. The answer is the statement, and the value its rows, at most 100. rows: it must find
-    some."""
+    data that it can't change. The answer is the statement, and the value its rows, at most 100, with at most 500
+    characters of each text. rows: it must find some."""
 
     def __init__(self, database: str | Path = "", schema: str = "", *, rows: bool = False) -> None:
         if bool(database) == bool(schema):
@@ -39,14 +43,20 @@ class Sql:
         self.database = Path(database).expanduser().absolute() if database else None
         self.schema, self.rows = schema, rows
         self._boxes = Probing()
-        if schema:
-            _made(":memory:", schema)
+        if schema and not _made(":memory:", schema):
+            raise InvalidRequest("The schema creates no table.", hint="Write CREATE TABLE statements.")
 
     async def check(self, text: str, task: Task, resources: Resources) -> Checked:
-        statement = unfenced(text).strip()
-        caps = Caps()
+        found = block(text)
+        if isinstance(found, Checked):
+            return found
+        statement, caps = found.strip(), Caps()
         if len(statement) > caps.sql:
             return wrong(f"the statement is longer than {caps.sql} characters")
+        if not _sayable(statement):
+            return wrong("half of a character is missing")
+        if _EXPLAIN.match(statement):
+            return wrong("it must be a SELECT, not an EXPLAIN")
         found = await self._run(statement, caps)
         if isinstance(found, Refused):
             return self._refused(found, statement)
@@ -80,10 +90,14 @@ class Sql:
 
 
 class PythonCode(msgspec.Struct, frozen=True, kw_only=True):
-    """Python that parses, in a code block or not; it isn't run. defines: functions and classes that it must define.
+    """Python that compiles, in a code block or not; it isn't run. defines: functions and classes that it must define.
     The answer is the code."""
 
     defines: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(cast(object, self.defines), str):
+            raise InvalidRequest("defines must be a list of names.", hint=f"Write defines=({self.defines!r},).")
 
     @property
     def name(self) -> str:
@@ -94,12 +108,16 @@ class PythonCode(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     async def check(self, text: str, task: Task, resources: Resources) -> Checked:
-        code = unfenced(text)
+        code = block(text)
+        if isinstance(code, Checked):
+            return code
         if not code.strip():
             return wrong("there is no code")
         tree = parsed(code)
         if isinstance(tree, str):
             return wrong(tree)
+        if all(isinstance(node, ast.Expr) and isinstance(node.value, (ast.Name, ast.Constant)) for node in tree.body):
+            return wrong("it is no program: it does nothing")  # one word of prose is Python as well
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         defined = {node.name for node in tree.body if isinstance(node, kinds)}
         missing = [name for name in self.defines if name not in defined]
@@ -117,11 +135,15 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        problem = parsed(self.tests)
-        if isinstance(problem, str):
-            raise InvalidRequest(f"The tests are no Python: {problem}.")
+        if not 0 < self.seconds <= MOST_SECONDS:
+            raise InvalidRequest(f"seconds is {self.seconds}; it can be up to {MOST_SECONDS}, and above 0.")
+        tree = parsed(f"pass\n\n{self.tests}")  # they stand behind the answer, where not everything may stand
+        if isinstance(tree, str):
+            raise InvalidRequest(f"The tests are no Python: {tree}.")
         if not self.tests.strip():
             raise InvalidRequest("There are no tests.", hint='Write statements such as "assert add(1, 2) == 3".')
+        if all(isinstance(node, _DEFINING) or _is_text(node) for node in tree.body[1:]):
+            raise InvalidRequest("The tests test nothing.", hint="They only define or import: call them, or assert.")
 
     @property
     def name(self) -> str:
@@ -132,7 +154,9 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     async def check(self, text: str, task: Task, resources: Resources) -> Checked:
-        code = unfenced(text)
+        code = block(text)
+        if isinstance(code, Checked):
+            return code
         problem = parsed(code) if code.strip() else "there is no code"
         if isinstance(problem, str):
             return wrong(problem)
@@ -141,11 +165,22 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True):
         done = await resources.python(f"{code}\n\n{self.tests}\n\n{end!r}", self.seconds)
         if done.stopped == "time":
             return wrong(f"it takes longer than {self.seconds:g} seconds")
+        if done.stopped == "exit":
+            return wrong("it ends before the tests do")
         if done.error or done.stopped:
-            return wrong(f"a test fails: {_said(done.error) or done.stopped}")
+            test, said = _said(done.error)
+            what = "a test fails" if test else "it fails when it is run with the tests"
+            return wrong(f"{what}: {': '.join(part for part in (test, said or done.stopped) if part)[:LONGEST_REASON]}")
         if done.value != repr(end):
             return wrong("it ends before the tests do")
         return held(code)
+
+
+_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Pass)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def parsed(code: str) -> ast.Module | str:
@@ -155,30 +190,41 @@ def parsed(code: str) -> ast.Module | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # of escapes that Python takes as they are
-            return ast.parse(code)
+            tree = ast.parse(code)
+            compile(code, "<answer>", "exec", dont_inherit=True)  # finds more: a `return` outside of a function
+            return tree
     except SyntaxError as error:
         where = f" in line {error.lineno}" if error.lineno else ""
         return f"it is no valid Python: {error.msg}{where}"
-    except (ValueError, RecursionError, MemoryError) as error:
-        return f"it is no valid Python: {error or type(error).__name__}"
+    except UnicodeEncodeError:
+        return "it is no valid Python: half of a character is missing"
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return f"it is no valid Python: {str(error) or 'it is nested too deep'}"
 
 
-def _said(error: str) -> str:
-    """The test, and what it raised."""
+def _said(error: str) -> tuple[str, str]:
+    """The test, "" if it was something else that failed, and what was raised."""
     lines = [line.strip() for line in error.strip().splitlines() if line.strip()]
     tests = (line.partition(": ")[2] for line in lines)
-    test = next((line for line in tests if line.startswith("assert ")), "")
-    last = lines[-1] if lines else ""
-    return ": ".join(part for part in (test, last) if part)[:LONGEST_REASON]
+    return next((line for line in tests if line.startswith("assert ")), ""), lines[-1] if lines else ""
 
 
-def _made(path: str, schema: str) -> None:
-    """Raises InvalidRequest for a schema that isn't one."""
+def _made(path: str, schema: str) -> int:
+    """How many tables it creates. Raises InvalidRequest for a schema that isn't one."""
     connection = sqlite3.connect(path)
     try:
         connection.executescript(schema)
         connection.commit()
-    except sqlite3.Error as error:
+        return int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    except (sqlite3.Error, ValueError) as error:
         raise InvalidRequest(f"The schema can't be created: {error}.", hint="Write CREATE TABLE statements.") from error
     finally:
         connection.close()
+
+
+def _sayable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
