@@ -33,10 +33,6 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     train: tuple[Said, ...]
     asked: Mapping[str, tuple[Said, ...]]
 
-    @property
-    def intents(self) -> tuple[str, ...]:
-        return tuple(sorted({said.intent for said in self.train}))
-
 
 def clinc150(file: DataFile) -> Split:
     """Examples of `train`; all of `val` and `oos_val` is asked. No example of what is out of scope is used. Raises
