@@ -92,6 +92,10 @@ class Table:
             Table(one, self.path, f"{self._place}{key}[{number}].", self._depth + 1) for number, one in enumerate(many)
         )
 
+    def inner(self, key: str, values: Mapping[str, Any]) -> Table:
+        """A table that stands under this key and is no pattern."""
+        return Table(values, self.path, f"{self._place}{key}.", self._depth + 1)
+
     def wrong(self, what: str, hint: str = "") -> ConfigError:
         return ConfigError(f"{self.path}{': ' + self._place.rstrip('.') if self._place else ''}: {what}.", hint=hint)
 
