@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from smidgen.config import Config
-from smidgen.errors import ConfigError, EngineUnavailable, InvalidRequest, NoAnswer
+from smidgen.errors import ConfigError, DeadlineExceeded, EngineUnavailable, InvalidRequest, NoAnswer
 from smidgen.events import AgentEvent, Failed, FellBack, Finished, StepStarted, TextDelta
 from smidgen.events import Verified as Verdict
+from smidgen.patterns import Resources, Task
 from smidgen.patterns.files import load_pattern
 from smidgen.patterns.plain import Direct, WithTools
-from smidgen.patterns.verified import Number, Regex, Tests, Verified
+from smidgen.patterns.verified import Date, Json, Number, Regex, Tests, Verified
 from smidgen.runtime.agent import Agent
 from smidgen.runtime.runtime import Runtime
 from smidgen.testing import ScriptedEngine, ScriptedModels
@@ -115,6 +120,78 @@ async def test_a_mistake_in_a_function_is_the_end_and_told_as_one():
     assert isinstance(events[-1], Failed) and events[-1].error.fault == "bug"
 
 
+async def test_what_was_cut_is_not_taken_for_all_of_it():
+    short = Direct(name="short", max_tokens=12)
+    events, _ = await events_of(Verified([short, Direct()], Number(), retries=0), "There are 1250.", "1250")
+    assert isinstance(events[-1], Finished) and events[-1].text == "1250"
+    assert [event.reason for event in events if isinstance(event, Verdict)] == ["it was cut for its length", ""]
+    events, _ = await events_of(Verified([short], Number(), retries=0), "12 or so, all in all")
+    assert isinstance(events[-1], Finished) and (events[-1].text, events[-1].finish_reason) == ("12", "length")
+
+
+class Late:
+    """A way with a time limit of its own."""
+
+    name = "late"
+
+    async def answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
+        yield Failed(error=DeadlineExceeded("The way took too long.").info())
+
+
+async def test_a_way_that_is_late_by_its_own_clock_is_followed_by_the_next():
+    events, _ = await events_of(Verified([Late(), Direct()], Number()), "7")
+    assert isinstance(events[-1], Finished) and events[-1].text == "7"
+    assert next(event.reason for event in events if isinstance(event, FellBack)) == "The way took too long."
+
+
+async def test_a_check_is_given_up_at_the_time_limit_and_when_the_run_is_closed():
+    given_up: list[str] = []
+    begun = asyncio.Event()
+
+    async def endless(text: str) -> bool:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            given_up.append(text)
+            raise
+        return True
+
+    engine = ScriptedEngine(["late", "closed"], name="tiny")
+    async with Runtime(Config(model="tiny", audit="off"), models=ScriptedModels({"tiny": engine})) as runtime:
+        agent = Agent(runtime=runtime, pattern=Verified(check=endless), timeout_s=0.2)
+        events = [event async for event in agent.astream("?")]
+        assert isinstance(events[-1], Failed) and events[-1].error.code == "deadline_exceeded"
+        begun.clear()
+        closed = asyncio.create_task(Agent(runtime=runtime, pattern=Verified(check=endless)).arun("?"))
+        await begun.wait()
+        closed.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closed
+    assert given_up == ["late", "closed"]
+
+
+async def test_reasons_are_one_line_each():
+    def wordy(text: str) -> str:
+        return "It is\nnot this one."
+
+    events, engine = await events_of(Verified(check=wordy), "a", "b")
+    assert "refused: It is not this one. Answer again." in prompt_text(engine.generated[1])
+    assert isinstance(events[-1], Failed)
+    assert events[-1].error.message.endswith("Tried: direct: It is not this one.")
+
+
+async def test_what_json_can_not_hold_is_shown_in_words():
+    cyclic: list[object] = []
+    cyclic.append(cyclic)
+    said: dict[str, object] = {"half": {"a": "\ud800"}, "cyclic": cyclic, "object": Late}
+    for text, told in (("half", "\\ud800"), ("cyclic", "[[...]]"), ("object", "Late")):
+        events, _ = await events_of(Verified(check=said.__getitem__), text)
+        assert isinstance(events[-1], Finished)
+        assert told in json.dumps(events[-1].tool_calls[0].result).replace("\\\\", "\\")
+        msgspec.json.encode(events)
+
+
 async def test_constrained_ways_get_the_grammar_and_others_stay():
     own = Direct(name="own", constraint=Regex(pattern="x").constraint)
     _, engine = await events_of(Verified([Direct(), own], Number(min=0), constrain=True, retries=0), "a", "7")
@@ -130,6 +207,11 @@ async def test_constrained_ways_get_the_grammar_and_others_stay():
         (lambda: Verified(check=bool, constrain=True), "No grammar"),
         (lambda: Verified([WithTools()], Number(), constrain=True), "no effect"),
         (lambda: Verified(check=3), "is no check"),  # pyright: ignore
+        (lambda: Verified(check="number"), "'number' is no check"),  # pyright: ignore
+        (lambda: Verified(check=Number), "Number is a class"),  # pyright: ignore
+        (lambda: Verified(Number(), Number()), "no way to an answer"),  # pyright: ignore
+        (lambda: Verified([Direct], Number()), "no way to an answer"),  # pyright: ignore
+        (lambda: Verified(check=Number(), retries=1.5), "whole number"),  # pyright: ignore
     ],
 )
 def test_what_can_not_be_is_refused(make: Any, told: str):
@@ -152,6 +234,9 @@ def test_a_file_names_ways_and_checks(tmp_path: Path):
     path.write_text('kind = "verified"\ncheck = {kind = "json", schema = {type = "object"}}\nconstrain = true\n')
     found = load_pattern(path)
     assert isinstance(found, Verified) and isinstance(found.ways[0], Direct) and found.ways[0].constraint is not None
+    path.write_text('kind = "verified"\ncheck = ["json", {kind = "date", earliest = 2025-05-10}]\n')
+    found = load_pattern(path)
+    assert isinstance(found, Verified) and found.checks == (Json(), Date(earliest="2025-05-10"))
 
 
 @pytest.mark.parametrize(
@@ -166,9 +251,18 @@ def test_a_file_names_ways_and_checks(tmp_path: Path):
         ('check = {kind = "sql", schema = "CREATE TABLE a(b)", colour = 1}', "colour"),
         ('check = {kind = "tests", tests_file = "none.py"}', "can't be read"),
         ('check = {kind = "json", schema = "{"}', "no JSON"),
+        ('check = {kind = "json", schema = "3"}', "must be a table"),
+        ('check = {kind = "json", schema = {type = "object"}, schema_file = "x.json"}', "'schema_file'"),
+        ('check = {kind = "tests", tests = ["assert 1"]}', "must be str"),
+        ('check = {kind = "sql", schema = "CREATE TABLE a(b)", rows = "false"}', "must be bool"),
+        ('check = {kind = "quote", source_file = "empty.txt"}', "is empty"),
+        ('check = "numer"', "Did you mean number?"),
+        ('check = ["number", {kind = "date", earlest = "x"}]', "check[1]: there is no key 'earlest'"),
+        ('check = "number"\nways = [{kind = "verified", check = {kind = "number", mim = 1}}]', "ways[0].check: "),
     ],
 )
 def test_what_is_wrong_in_a_file_is_told(tmp_path: Path, text: str, told: str):
+    (tmp_path / "empty.txt").touch()
     path = tmp_path / "wrong.toml"
     path.write_text(f'kind = "verified"\n{text}\n')
     with pytest.raises(ConfigError) as caught:

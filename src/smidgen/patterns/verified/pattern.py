@@ -15,7 +15,7 @@ from smidgen.messages import Constraint
 from smidgen.patterns import Pattern, Resources, Task
 from smidgen.patterns.plain import Direct
 from smidgen.patterns.run import Run, guarded
-from smidgen.patterns.verified.checked import Checked, Verifier, held, verifier, wrong
+from smidgen.patterns.verified.checked import Checked, Own, Verifier, held, verifier, wrong
 
 MOST_RETRIES = 20
 LONGEST_REASON = 300
@@ -54,14 +54,15 @@ class Verified:
         name: str = "verified",
     ) -> None:
         self.name = name
-        many = cast("Sequence[Check]", check if isinstance(check, Sequence) else (check,))
+        is_many = isinstance(check, Sequence) and not isinstance(check, str)
+        many = cast("Sequence[Check]", check if is_many else (check,))
         self.checks = tuple(verifier(one) for one in many)
         if not self.checks:
             raise InvalidRequest("There is no check.", hint="Give one, as in check=Number().")
-        if not 0 <= retries <= MOST_RETRIES:
-            raise InvalidRequest(f"retries is {retries}; it can be 0 to {MOST_RETRIES}.")
+        if type(retries) is not int or not 0 <= retries <= MOST_RETRIES:
+            raise InvalidRequest(f"retries is {retries!r}; it can be a whole number from 0 to {MOST_RETRIES}.")
         self.retries, self.refuse = retries, refuse
-        given = tuple(ways) or (Direct(),)
+        given = _patterns(ways) or (Direct(),)
         self.ways = tuple(_constrained(way, self._grammar()) for way in given) if constrain else given
         if constrain and self.ways == given:
             raise InvalidRequest("constrain is of no effect.", hint="It is for ways that ask a model directly.")
@@ -96,10 +97,10 @@ class Verified:
                     yield TextDelta(text=found.text)
                     yield run.finished(found.text, self._strategy(way, number, tries), found.end.finish_reason)
                     return
-                reasons.append(found.reason)
+                reasons.append(" ".join(found.reason.split()))
                 if found.end is None or not found.end.usage.completion_tokens:
                     break  # what failed, and what was decided without a model, isn't mended by asking again
-            tried.append(f"{way.name}: {'; then '.join(dict.fromkeys(reasons))}")
+            tried.append(f"{way.name}: {'; then '.join(dict.fromkeys(one.rstrip('.') for one in reasons))}")
             if place + 1 < len(self.ways):
                 yield FellBack(
                     from_strategy=way.name, to_strategy=self.ways[place + 1].name, reason=reasons[-1] if reasons else ""
@@ -118,9 +119,11 @@ class Verified:
                 yield event
         try:
             end = nested.finished
-        except (DeadlineExceeded, Cancelled):
+        except Cancelled:
             raise
         except SmidgenError as error:
+            if isinstance(error, DeadlineExceeded):
+                run.resources.deadline.remaining()  # it may be that only the way's own time was up
             yield _Try(reason=error.message)
             return
         text, records = end.text, list[ToolRecord]()
@@ -140,6 +143,8 @@ class Verified:
         checked = await run.resources.deadline.wait(lambda: check.check(text, run.task, run.resources))
         if not checked.ok and end.finish_reason == "length":
             return wrong(f"{checked.reason} (it was cut for its length)")
+        if checked.ok and end.finish_reason == "length" and not isinstance(check, Own) and _is_cut(text, checked.text):
+            return wrong("it was cut for its length")
         return checked if checked.text or not checked.ok else held(text, checked.value)
 
     def _strategy(self, way: Pattern, number: int, tries: int) -> str:
@@ -153,9 +158,26 @@ def _asked(task: Task, number: int, reasons: Sequence[str]) -> Task:
     """The request, from the second time on with what was wrong, and drawn otherwise."""
     if not number:
         return task
-    reason = reasons[-1][:LONGEST_REASON]
+    reason = reasons[-1][:LONGEST_REASON].rstrip(".")
     asked = task.asking(f"{task.request}\n\nA first answer was refused: {reason}. Answer again.")
     return msgspec.structs.replace(asked, seed=task.seed + 1000 * number)
+
+
+def _is_cut(text: str, passed: str) -> bool:
+    """Does what passed stand at the end of what was cut, so that more of it may be missing: 12 of 1250?"""
+    last = text.rstrip()[-1:]
+    return last == passed[-1:] and (last.isalnum() or last == ")")
+
+
+def _patterns(ways: object) -> tuple[Pattern, ...]:
+    """Raises InvalidRequest."""
+    many = (
+        tuple(cast("Sequence[object]", ways)) if isinstance(ways, Sequence) and not isinstance(ways, str) else (ways,)
+    )
+    for way in many:
+        if not callable(getattr(way, "answer", None)) or isinstance(way, type):
+            raise InvalidRequest(f"{way!r} is no way to an answer.", hint="Give patterns, and checks as check=...")
+    return cast("tuple[Pattern, ...]", many)
 
 
 def _constrained(way: Pattern, grammar: Constraint) -> Pattern:
@@ -175,6 +197,8 @@ def _count(number: int, one: str, many: str) -> str:
 def _data(value: Any) -> Any:
     """What an answer's record can hold: data that JSON can write, else how it is shown."""
     try:
-        return msgspec.to_builtins(value, str_keys=True)
-    except (TypeError, ValueError, RecursionError):
-        return str(value)
+        data = msgspec.to_builtins(value, str_keys=True)
+        msgspec.json.encode(data)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return str(value).encode(errors="backslashreplace").decode()
+    return data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -29,9 +31,13 @@ def read(table: Table) -> Pattern:
         )
     if ("check" in table.values) == ("checks" in table.values):
         raise table.wrong("one of check and checks is needed", 'Write check = {kind = "number"}.')
-    found = table.values.get("check", table.values.get("checks"))
-    many = cast("list[Any]", found) if isinstance(found, list) else [found]
-    checks = [read_check(table, one) for one in many]
+    key = "check" if "check" in table.values else "checks"
+    found = table.values[key]
+    if isinstance(found, list):
+        many = cast("list[Any]", found)
+        checks = [read_check(table, one, f"{key}[{number}]") for number, one in enumerate(many)]
+    else:
+        checks = [read_check(table, found, key)]
     options = {key: _option(table, key, kind) for key, kind in OPTIONS.items() if key in table.values}
     ways = table.patterns("ways")
     try:
@@ -47,15 +53,17 @@ def _option(table: Table, key: str, kind: type) -> object:
     return value
 
 
-def read_check(table: Table, value: object) -> Verifier:
-    """A check as it stands in this table: a table with a kind, or a kind's name. Raises ConfigError."""
+def read_check(table: Table, value: object, key: str = "check") -> Verifier:
+    """A check as it stands in this table under this key: a table with a kind, or a kind's name. Raises ConfigError."""
     if isinstance(value, str):
         value = {"kind": value}
     if not isinstance(value, dict):
         raise table.wrong("a check must be a table with a kind, or a kind's name", f"There are: {', '.join(CHECKS)}.")
-    inner = Table(cast("dict[str, Any]", value), table.path, "check.")
+    inner = table.inner(key, cast("dict[str, Any]", value))
     if inner.kind not in CHECKS:
-        raise inner.wrong(f"there is no check of the kind {inner.kind!r}", f"There are: {', '.join(CHECKS)}.")
+        near = difflib.get_close_matches(inner.kind, CHECKS)
+        hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(CHECKS)}."
+        raise inner.wrong(f"there is no check of the kind {inner.kind!r}", hint)
     try:
         return CHECKS[inner.kind](inner)
     except SmidgenError as error:
@@ -65,17 +73,28 @@ def read_check(table: Table, value: object) -> Verifier:
 
 
 def _text(table: Table, key: str) -> str:
-    """The text under this key, or in the file that `KEY_file` names."""
-    name = table.values.pop(f"{key}_file", None)
+    """The text under this key, or in the file that `KEY_file` names; "" if there is neither."""
+    name, text = _given(table, f"{key}_file", str), _given(table, key, str)
     if name is None:
-        return str(table.values.pop(key, ""))
-    if key in table.values:
+        return text or ""
+    if text is not None:
         raise table.wrong(f"{key} and {key}_file are both there")
-    path = _beside(table, str(name))
+    path = _beside(table, name)
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        found = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
         raise table.wrong(f"{path} can't be read: {error}") from error
+    if not found.strip():
+        raise table.wrong(f"{path} is empty")
+    return found
+
+
+def _given(table: Table, key: str, kind: type[T]) -> T | None:
+    """What stands there, which is then read; None if nothing does."""
+    value = table.values.pop(key, None)
+    if value is not None and type(value) is not kind:
+        raise table.wrong(f"{key} = {value!r} can't be used", f"It must be {kind.__name__}.")
+    return value
 
 
 def _beside(table: Table, name: str) -> Path:
@@ -85,22 +104,29 @@ def _beside(table: Table, name: str) -> Path:
 def _json(table: Table) -> Verifier:
     import json
 
-    schema = table.values.get("schema")
+    schema: Any = table.values.get("schema")
     if not isinstance(schema, dict):
         written = _text(table, "schema")
         try:
-            schema = json.loads(written)
+            schema = json.loads(written) if written else {}
         except ValueError as error:
             raise table.wrong(f"schema is no JSON: {error}") from error
     return table.as_struct(Json, schema=schema)
 
 
 def _sql(table: Table) -> Verifier:
-    schema, database = _text(table, "schema"), str(table.values.pop("database", ""))
-    rows = bool(table.values.pop("rows", False))
-    if set(table.values) - {"kind"}:
-        raise table.wrong(f"there is no key {sorted(set(table.values) - {'kind'})[0]!r} in sql")
+    schema, database = _text(table, "schema"), _given(table, "database", str) or ""
+    rows = _given(table, "rows", bool) or False
+    if unknown := sorted(set(table.values) - {"kind"}):
+        hint = "There are: database, schema, schema_file, rows."
+        raise table.wrong(f"there is no key {unknown[0]!r} in sql", hint)
     return Sql(_beside(table, database) if database else "", schema, rows=rows)
+
+
+def _date(table: Table) -> Verifier:
+    """TOML has dates of its own."""
+    days = {key: value.isoformat() for key, value in table.values.items() if type(value) is dt.date}
+    return table.as_struct(Date, **days)
 
 
 def _plain(struct: Callable[..., Any]) -> Callable[[Table], Verifier]:
@@ -110,7 +136,7 @@ def _plain(struct: Callable[..., Any]) -> Callable[[Table], Verifier]:
 CHECKS: dict[str, Callable[[Table], Verifier]] = {
     "number": _plain(Number),
     "unit": _plain(Quantity),
-    "date": _plain(Date),
+    "date": _date,
     "regex": _plain(Regex),
     "json": _json,
     "sql": _sql,
