@@ -17,7 +17,7 @@ from smidgen.messages import GenerateRequest, Sampling
 from smidgen.patterns.files import load_pattern
 from smidgen.patterns.plain import Direct
 from smidgen.patterns.solving import Solving
-from smidgen.patterns.solving.program import BEGUN
+from smidgen.patterns.solving.program import ASKED, begun
 from smidgen.runtime.agent import Agent
 from smidgen.runtime.runtime import Runtime
 from smidgen.testing import ScriptedEngine, ScriptedModels
@@ -45,7 +45,7 @@ async def test_a_program_is_run_and_its_number_is_the_answer():
     assert end.tool_calls[0].result == 12
     assert end.tool_calls[0].arguments == {"code": "def solution():\n    boxes = 3\n    return boxes * 4"}
     asked = engine.generated[0]
-    assert prompt_text(asked).endswith(f"user: {REQUEST}\nassistant: {BEGUN}")
+    assert prompt_text(asked).endswith(f"user: {ASKED}{REQUEST}\nassistant: {begun(REQUEST)}")
     assert asked.sampling.temperature == 0
     assert asked.sampling.repeat_penalty == 1, "names and numbers must come again"
 
@@ -66,7 +66,7 @@ def by_way(programs: dict[int, str], steps: dict[int, str]) -> Callable[[Generat
     """Answers by what is asked for and by seed."""
 
     def answer(request: GenerateRequest) -> str:
-        program = prompt_text(request).endswith(BEGUN)
+        program = prompt_text(request).endswith('"""\n')
         return (programs if program else steps)[request.sampling.seed]
 
     return answer
@@ -93,7 +93,7 @@ async def test_more_tries_are_made_until_one_number_leads():
     assert verdicts[-1].check == "vote" and verdicts[-1].reason.startswith("0.70: 12 has 70% of 7 votes, 7 15%")
     assert end.tool_calls[0].arguments == {"code": "def solution():\n    return 3 * 4"}, "the best of its programs"
     drawn = {request.sampling.seed: request.sampling.temperature for request in engine.generated}
-    assert drawn[0] == 0 and drawn[1] == 0.5
+    assert drawn[0] == 0 and drawn[1] == 0.6
 
 
 def test_ways_are_asked_as_often_as_their_weights_say():

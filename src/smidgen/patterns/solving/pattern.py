@@ -33,7 +33,7 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str = "solving"
-    program: float = 0.5
+    program: float = 1.0
     steps: float = 1.0
     direct: float = 0.0
     others: tuple[Pattern, ...] = ()
@@ -41,7 +41,7 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
     at_once: int = 8
     lead: float = 0.5
     agreed: float = 0.0
-    temperature: float = 0.5
+    temperature: float = 0.6
     seconds: float = 3.0
     model: str = ""
 

@@ -7,32 +7,35 @@ import math
 from smidgen.messages import Message
 from smidgen.patterns.run import Run
 from smidgen.patterns.solving.checks import grounded
-from smidgen.patterns.solving.examples import EXAMPLES
 from smidgen.patterns.solving.vote import Vote, surely
 from smidgen.patterns.solving.writing import Drawn, Writer
 
-SYSTEM = "You solve word problems with a short Python function that names every quantity."
-BEGUN = "```python\ndef solution():\n"
-"""What the answer begins with, so that it is a program."""
+ASKED = (
+    "Solve this problem with a Python function solution() that takes no arguments and returns the answer. Give every"
+    " quantity in the problem a variable of its own, and compute in small steps.\n\n"
+)
+HEAD = "def solution():\n"
+STOP = ("```", "\n\n\n", "\ndef", "\n\n#", "\nprint")
+"""What comes after the function."""
 MAX_TOKENS = 300
 LONGEST_PROBLEM = 120
 """Characters of an error that is told."""
 
 
-def messages(request: str) -> tuple[Message, ...]:
-    """The examples as earlier turns, which all requests share, and the request."""
-    turns = [Message(role="system", content=SYSTEM)]
-    for example in EXAMPLES:
-        turns.append(Message(role="user", content=example.question))
-        turns.append(Message(role="assistant", content=f"{BEGUN}{example.code}\n```"))
-    return (*turns, Message(role="user", content=request))
+def begun(request: str) -> str:
+    """What the answer begins with: the function with the problem as its docstring, where a model for code looks for
+    what to compute. It is no part of what is run."""
+    told = "\n    ".join(request.replace('"', "'").splitlines())
+    return f'```python\n{HEAD}    """{told}"""\n'
 
 
 async def by_program(run: Run, drawn: Drawn, seconds: float) -> Vote:
     """A try by a program. Raises what the engine raises, and SandboxUnavailable."""
-    piece = await Writer(run, drawn).write(messages(run.task.request), BEGUN, ("```", "\n\n"), MAX_TOKENS)
-    code = f"def solution():\n{piece.text.rstrip()}"
-    factor, problem = grounded(code, run.task.request)
+    request = run.task.request
+    asked = Message(role="user", content=ASKED + request)
+    piece = await Writer(run, drawn).write((asked,), begun(request), STOP, MAX_TOKENS)
+    code = HEAD + piece.text.rstrip()
+    factor, problem = grounded(code, request)
     if not factor:
         return Vote(way="program", text=code, problem=problem)
     value, failed = await _value(run, code, seconds)

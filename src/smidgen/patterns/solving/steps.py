@@ -12,15 +12,12 @@ import re
 from smidgen.messages import Message
 from smidgen.patterns.run import Run
 from smidgen.patterns.solving.equation import plainly, result
-from smidgen.patterns.solving.examples import EXAMPLES
 from smidgen.patterns.solving.vote import Vote, surely
 from smidgen.patterns.solving.writing import Drawn, Writer
 
-SYSTEM = (
-    "You solve word problems. Think step by step, one calculation a line, and end with a line that says: The answer is"
-    " NUMBER."
-)
-MAX_TOKENS = 250
+ASKED = "{request}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+"""The words that makers of models recommend for problems in mathematics: https://qwenlm.github.io/blog/qwen2.5-math."""
+MAX_TOKENS = 450
 
 _BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _SAID = re.compile(r"\banswer(?:\s+is|\s*:)\s*(.{1,80})", re.IGNORECASE)
@@ -28,19 +25,10 @@ _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w.
 _RATIO = re.compile(r"\(?\(?(\d+(?:\.\d+)?)\)?\s*/\s*\(?(\d+(?:\.\d+)?)\)?\)?")
 
 
-def messages(request: str) -> tuple[Message, ...]:
-    """The examples as earlier turns, which all requests share, and the request."""
-    turns = [Message(role="system", content=SYSTEM)]
-    for example in EXAMPLES:
-        turns.append(Message(role="user", content=example.question))
-        turns.append(Message(role="assistant", content=example.words))
-    return (*turns, Message(role="user", content=request))
-
-
 async def in_steps(run: Run, drawn: Drawn) -> Vote:
     """A try in words. Raises what the engine raises."""
     writer = Writer(run, drawn)
-    asked = messages(run.task.request)
+    asked = (Message(role="user", content=ASKED.replace("{request}", run.task.request)),)
     text, left, logprobs = "", MAX_TOKENS, list[float]()
     while True:
         piece = await writer.write(asked, text, ("=",), left)
