@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -112,14 +113,15 @@ async def measured(arguments: argparse.Namespace, config: Config, suite: Suite, 
 class Progress:
     """How many were right so far, on stderr: a bar at a terminal, else a line now and then. Notices go between."""
 
-    EVERY = 25
-    """Items from line to line."""
+    EVERY, SECONDS = 25, 60.0
+    """Items from line to line; fewer where they take longer than so long together."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: Any = None
         self._part = ""
         self._right = self._seen = 0
+        self._told_at = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -144,8 +146,10 @@ class Progress:
 
     def _show(self, step: Step, told: str) -> None:
         if not sys.stderr.isatty():
-            if step.done % self.EVERY == 0 or step.done == step.total:
+            late = time.monotonic() - self._told_at > self.SECONDS
+            if step.done % self.EVERY == 0 or step.done == step.total or late:
                 terminal.say(f"{step.done} of {step.total}: {told}")
+                self._told_at = time.monotonic()
             return
         if self._bar is None:
             from tqdm import tqdm

@@ -54,7 +54,7 @@ def test_a_table_json_and_a_page(
     assert done.status == 0, done.err
     assert "tiny, baseline" in done.out
     assert "--- gsm8k_0\n" in done.out
-    assert "reason    2 is not 1" in done.out
+    assert "got       2\nreason    2 is not 1\n" in done.out
     [row] = [line.split() for line in done.out.splitlines() if line.startswith("gsm8k ")]
     assert row[:4] == ["gsm8k", "2", "1", "50.0%"]
     assert "2 of these 2 items are for tuning" in done.err

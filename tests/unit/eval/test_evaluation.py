@@ -1,4 +1,4 @@
-"""Suites of patterns from their files to figures: scripted models, the real patterns, the real sandbox."""
+"""Suites from their items to figures: scripted models, the real patterns, the real sandbox."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ class Bench:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
         return path
 
-    async def run(self, name: str, data: Path, answers: Answers = (), **wanted: Any) -> Evaluated:
+    async def run(self, name: str, data: Path | None, answers: Answers = (), **wanted: Any) -> Evaluated:
         chosen = suite(name, Given(data=data))
+        wanted.setdefault("categories", chosen.categories)
         self.engine = ScriptedEngine(answers, name="tiny", context=8192)
         embedder = {"mini": ScriptedEngine(name="mini")} if wanted.pop("embeds", True) else {}
         self.models = ScriptedModels({"tiny": self.engine, **embedder}, embedder="mini" if embedder else "")
@@ -90,7 +91,7 @@ class Bench:
 
         config = Config(model="tiny", home=str(self._folder), audit="off")
         async with Runtime(config, models=self.models) as runtime:
-            return await evaluate(runtime, chosen, Wanted(categories=chosen.categories, **wanted), told)
+            return await evaluate(runtime, chosen, Wanted(**wanted), told)
 
 
 @pytest.fixture
@@ -228,3 +229,22 @@ async def test_without_an_embedder_there_is_nothing_to_measure(bench: Bench) -> 
     with pytest.raises(ConfigError, match="sentence embedder") as caught:
         await bench.run("clinc150", bench.data(CLINC), embeds=False)
     assert "smidgen models pull" in caught.value.hint
+
+
+# --- tool calls -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "right"), [("No.", True), ('{"name": "calculator", "arguments": {}}', False)])
+async def test_tool_calls_of_the_model_alone_are_read_from_its_text(bench: Bench, text: str, right: bool) -> None:
+    evaluated = await bench.run("everyday", None, [text], categories=("none",), limit=1, baseline=True)
+    assert correct(evaluated) == [right]
+    assert bench.known == [(records(evaluated)[0].id, False)]
+    assert "mini" not in bench.models.leased
+
+
+async def test_each_step_of_the_agents_way_to_a_call_can_be_switched_off(bench: Bench) -> None:
+    evaluated = await bench.run("everyday", None, lambda _: "", categories=("none",), limit=1, ablate=("gate",))
+    assert [run.label for run in evaluated.runs] == ["tiny, smidgen", "tiny, smidgen without gate"]
+    assert [worth.step for worth in evaluated.worths] == ["gate"]
+    assert correct(evaluated) == [True]
+    assert bench.models.leased["mini"] == 0
