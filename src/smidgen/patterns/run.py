@@ -29,7 +29,8 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is to write. temperature: None leaves the model's own sampling, 0 is greedy. seed: added to the
     task's. model: "" for the task's. logprobs: also tell how likely it was. raw: a prompt to be continued as it
-    stands, instead of messages."""
+    stands, instead of messages. Under a constraint nothing is penalised for being there already, whatever the model's
+    profile has for chats: keys, brackets and digits must come again."""
 
     max_tokens: int = 256
     temperature: float | None = None
@@ -108,7 +109,14 @@ class Run:
         self, asking: Asking, messages: Sequence[Message] | str, how: Writing
     ) -> tuple[GenerateRequest, int]:
         model = asking.model
-        change = SamplingChange(temperature=how.temperature, seed=self.task.seed + how.seed)
+        free = None if how.constraint is None else 0.0
+        change = SamplingChange(
+            temperature=how.temperature,
+            seed=self.task.seed + how.seed,
+            repeat_penalty=None if how.constraint is None else 1.0,
+            frequency_penalty=free,
+            presence_penalty=free,
+        )
         prompt, dropped, room, stop = how.raw, 0, how.max_tokens, how.stop
         if prompt is None:
             turns = (Message(role="user", content=messages),) if isinstance(messages, str) else tuple(messages)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from smidgen.config import Config
 from smidgen.errors import ConfigError, EngineUnavailable
 from smidgen.events import EngineEvent, Finished, Notice, TextDelta
-from smidgen.messages import GenerateRequest
+from smidgen.messages import Constraint, GenerateRequest, Sampling
 from smidgen.patterns import Pattern
 from smidgen.patterns.cached import Cached
 from smidgen.patterns.files import load_pattern, read_pattern
@@ -37,6 +38,20 @@ async def test_a_direct_answer_streams_and_ends():
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == end.text
     assert prompt_text(engine.generated[0]) == "system: Be short.\nuser: Q: Capital of France?\nassistant: "
     assert end.usage.completion_tokens == len(end.text)
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+async def test_only_free_text_is_penalised_for_repeating(constrained: bool):
+    engine = ScriptedEngine(["12, 12"], name="tiny")
+    models = ScriptedModels({"tiny": engine})
+    chat = Sampling(repeat_penalty=1.1, frequency_penalty=0.2, presence_penalty=0.3)
+    models.profile = msgspec.structs.replace(models.profile, sampling=chat)
+    constraint = Constraint(kind="regex", source="[0-9, ]+") if constrained else None
+    async with Runtime(Config(model="tiny", audit="off"), models=models) as runtime:
+        await Agent(runtime=runtime, pattern=Direct(constraint=constraint)).arun("Twelve twice?")
+    used = engine.generated[0].sampling
+    penalties = (used.repeat_penalty, used.frequency_penalty, used.presence_penalty)
+    assert penalties == ((1.0, 0.0, 0.0) if constrained else (1.1, 0.2, 0.3))
 
 
 async def test_turns_that_do_not_fit_are_told():
