@@ -133,6 +133,13 @@ async def test_expressions_that_may_take_very_long_are_tried_in_the_sandbox():
         assert "must match" in (await checked(Regex(pattern="(ab)+c?"), "abx", resources)).reason
 
 
+def test_expressions_that_look_around_have_no_grammar():
+    for pattern in ("(?=a)a", "(?<!b)a", r"(a)\1", r"\bab\b", r"\Aab\Z", "(?P<a>x)(?P=a)"):
+        assert Regex(pattern=pattern).constraint is None, pattern
+    for pattern in ("^ab$", "(?P<a>x)", "(?:a|b)", "(?i)a", r"\d+", r"\\1", r"a\\bc"):
+        assert Regex(pattern=pattern).constraint is not None, pattern
+
+
 SOURCE = 'He said, "We shall go\u2014now." (Kafka) Cafe\u0301 au lait. It\u2019s late'
 
 

@@ -28,6 +28,7 @@ MATCH_S = 2.0
 LONGEST_VALUE = 10_000
 """Characters of named groups that come back from the sandbox."""
 
+_LOOKS = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|(?<!\\)(?:\\\\)*\\[1-9bBAZ]")
 _MARKS = "\"'“”„‟‘’«»"
 _SAME = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "\u00a0": " "})
 
@@ -52,7 +53,8 @@ class Regex(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def constraint(self) -> Constraint | None:
-        return Constraint(kind="regex", source=self.pattern)
+        """None for what looks around or back: grammars can't."""
+        return None if _LOOKS.search(self.pattern) else Constraint(kind="regex", source=self.pattern)
 
     async def check(self, text: str, task: Task, resources: Resources) -> Checked:
         written = text.strip()
