@@ -35,8 +35,8 @@ def main() -> int:
     parser.add_argument("--model", default=None)
     parser.add_argument("--alone", action="store_true", help="every task is asked once")
     parser.add_argument("--constrain", action="store_true", help="under a grammar, where the check has one")
-    parser.add_argument("--retries", type=int, default=2)
-    parser.add_argument("--at-once", type=int, default=1, help="tasks asked at the same time")
+    parser.add_argument("--retries", type=int, default=2, choices=range(21), metavar="0..20")
+    parser.add_argument("--at-once", type=int, default=1, choices=range(1, 65), metavar="1..64", help="tasks at a time")
     arguments = parser.parse_args()
     tasks = tomllib.loads((HERE / "tasks.toml").read_text("utf-8"))["task"]
     begun = time.monotonic()
