@@ -98,6 +98,13 @@ async def test_what_needs_no_model_is_not_decided_twice():
     assert len(engine.generated) == 1
 
 
+async def test_what_a_calculator_answers_is_a_number():
+    ways = [WithTools(tools=("calculator",))]
+    events, engine = await events_of(Verified(ways, Number()), request="What is 2 + 2?")
+    assert isinstance(events[-1], Finished) and events[-1].text == "4"
+    assert not engine.generated
+
+
 async def test_checks_follow_one_another():
     def small(text: str) -> object:
         return int(text) < 10 or "that is too many"

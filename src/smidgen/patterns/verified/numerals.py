@@ -44,14 +44,19 @@ _ONE_AFTER = re.compile(
     r"\s+(?:another|can|could|should|must|may|might|would|will|has|is|was|does|knows?|day|by)\b", re.IGNORECASE
 )
 _ONE_OF = re.compile(r"\s+of\b", re.IGNORECASE)
+_OPERATION = re.compile(
+    r"\d[\w²³°$€£%)]*(?:\s?[a-z°²³/]{1,12})?\s*(?:[-+*/×÷^·−–]|(?:of|in|to|plus|minus|times|divided\s+by)\b)\s*[\w($€£]",
+    re.IGNORECASE,
+)
 _AROUND = 24
 """Characters beside a number that are looked at."""
 
 
 def numbers_in(text: str) -> list[Decimal]:
     """The different numbers that a text says, in digits, or in words where there are no digits. Percentages are none:
-    whether 15% is 15 or 0.15 isn't to be guessed. Parts of something else ("10:30", "2/3", "12 500", "10²³") count
-    one by one, so that they are never the only number."""
+    whether 15% is 15 or 0.15 isn't to be guessed. Of a calculation only its result counts ("2 + 2 = 4"). Parts of
+    something else ("10:30", "2/3", "12 500", "10²³") count one by one, so that they are never the only number."""
+    text = result_in(text)
     if not re.search(r"\d", text):
         return list(dict.fromkeys(_in_words(text)))
     text = _GROUPS.sub(lambda match: match[0].replace(match[1], ","), text)
@@ -67,6 +72,13 @@ def numbers_in(text: str) -> list[Decimal]:
     if alone and _BELOW.search(text):
         parts.append(Decimal(0))
     return [*alone, *(parts if alone or len(parts) > 1 else 2 * parts)]
+
+
+def result_in(text: str) -> str:
+    """What stands behind the only equals sign, if a calculation stands before it, as calculators answer; else all."""
+    before, sign, after = text.partition("=")
+    is_result = sign and "=" not in after and _OPERATION.search(before) and re.search(r"\d", after)
+    return after if is_result else text
 
 
 def has_percentage(text: str) -> bool:

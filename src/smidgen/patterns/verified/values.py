@@ -14,7 +14,7 @@ from smidgen.messages import Constraint
 from smidgen.patterns import Resources, Task
 from smidgen.patterns.verified.checked import Checked, held, wrong
 from smidgen.patterns.verified.days import dates_in, has_short_year
-from smidgen.patterns.verified.numerals import DIGITS, as_number, decimals, has_percentage, numbers_in, plain
+from smidgen.patterns.verified.numerals import DIGITS, as_number, decimals, has_percentage, numbers_in, plain, result_in
 
 _AROUND = " \t\r\n*_`"
 """What may stand around a quantity: space, and marks that make it bold or code."""
@@ -72,8 +72,9 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):
-    """A number with a unit of the same dimension as `unit` ("km/h"), as in "90 minutes" for "s". The value is the
-    number in `unit`, which the range is in too; the text stays as it was written."""
+    """A number with a unit of the same dimension as `unit` ("km/h"), as in "90 minutes" for "s". Of a calculation
+    ("2 km + 300 m = 2300 m") the result is the answer, which stays as it was written. The value is the number in
+    `unit`, which the range is in too."""
 
     unit: str
     min: float | None = None
@@ -95,7 +96,7 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True):
         from smidgen.tools.builtin.quantity import ArithmeticProblem
         from smidgen.tools.builtin.units import convert
 
-        written = text.strip(_AROUND).rstrip(".").strip(_AROUND)
+        written = result_in(text).strip(_AROUND).rstrip(".").strip(_AROUND)
         told = f'it must be a number with its unit, and be nothing else, as in "12 {self.unit}"'
         try:
             found = _computed(written)
