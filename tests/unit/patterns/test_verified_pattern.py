@@ -18,7 +18,7 @@ from smidgen.events import Verified as Verdict
 from smidgen.patterns import Resources, Task
 from smidgen.patterns.files import load_pattern
 from smidgen.patterns.plain import Direct, WithTools
-from smidgen.patterns.verified import Date, Json, Number, Regex, Tests, Verified
+from smidgen.patterns.verified import Date, Json, Number, Quote, Regex, Tests, Verified
 from smidgen.runtime.agent import Agent
 from smidgen.runtime.runtime import Runtime
 from smidgen.testing import ScriptedEngine, ScriptedModels
@@ -176,6 +176,12 @@ async def test_a_check_is_given_up_at_the_time_limit_and_when_the_run_is_closed(
         with pytest.raises(asyncio.CancelledError):
             await closed
     assert given_up == ["late", "closed"]
+
+
+async def test_what_a_model_was_told_is_no_source_to_quote():
+    events, engine = await events_of(Verified(check=Quote()), "a cat", "copied word for word", request="The dog sat.")
+    assert "copied word for word" in prompt_text(engine.generated[1])
+    assert [event.ok for event in events if isinstance(event, Verdict)] == [False, False]
 
 
 async def test_reasons_are_one_line_each():
