@@ -234,6 +234,27 @@ async def test_functions_say_no_in_more_than_one_way():
     assert (await checked(Own(short), "long")).reason.startswith("it is too long")
 
 
+async def test_functions_get_what_they_ask_for():
+    def limited(text: str, limit: int = 3) -> bool:
+        return len(text) < limit
+
+    def all_there_is(*given: object) -> object:
+        return {"given": len(given)}
+
+    def verdict(text: str) -> Checked:
+        return Checked(ok=True, value=5)
+
+    assert (await checked(Own(limited), "ab")).ok
+    assert (await checked(Own(all_there_is), "x")).value == {"given": 3}
+    assert await checked(Own(verdict), "five") == Checked(ok=True, value=5, text="five")
+
+
+async def test_answers_of_any_length_are_not_read():
+    long = "x" * 100_001
+    for check in (Json(), Quote(source=long), Regex(pattern="x*"), PythonCode(), Tests(tests="assert x")):
+        assert "longer than 100000 characters" in (await checked(check, long)).reason, check.name
+
+
 async def test_a_plain_function_does_not_hold_up_the_loop():
     def where(text: str) -> object:
         return {"thread": threading.current_thread() is threading.main_thread()}

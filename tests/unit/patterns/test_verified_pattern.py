@@ -12,13 +12,21 @@ import msgspec
 import pytest
 
 from smidgen.config import Config
-from smidgen.errors import ConfigError, DeadlineExceeded, EngineUnavailable, InvalidRequest, NoAnswer
+from smidgen.errors import (
+    Cancelled,
+    ConfigError,
+    DeadlineExceeded,
+    EngineUnavailable,
+    InvalidRequest,
+    NoAnswer,
+    SmidgenError,
+)
 from smidgen.events import AgentEvent, Failed, FellBack, Finished, StepStarted, TextDelta
 from smidgen.events import Verified as Verdict
 from smidgen.patterns import Resources, Task
 from smidgen.patterns.files import load_pattern
 from smidgen.patterns.plain import Direct, WithTools
-from smidgen.patterns.verified import Date, Json, Number, Quote, Regex, Tests, Verified
+from smidgen.patterns.verified import Checked, Date, Json, Number, Quote, Regex, Tests, Verified
 from smidgen.runtime.agent import Agent
 from smidgen.runtime.runtime import Runtime
 from smidgen.testing import ScriptedEngine, ScriptedModels
@@ -105,6 +113,23 @@ async def test_what_a_calculator_answers_is_a_number():
     assert not engine.generated
 
 
+class Said:
+    """A verifier of a user's own, which says what an answer means and not how it is shown."""
+
+    name = "said"
+    constraint = None
+
+    async def check(self, text: str, task: Task, resources: Resources) -> Checked:
+        return Checked(ok=text == task.request, value=[text])
+
+
+async def test_a_verifier_of_ones_own_need_not_say_how_an_answer_is_shown():
+    events, _ = await events_of(Verified(check=Said()), "Many?", "How many?")
+    assert isinstance(events[-1], Finished)
+    assert (events[-1].text, events[-1].tool_calls[0].result) == ("How many?", ["How many?"])
+    assert [event.reason for event in events if isinstance(event, Verdict)] == ["", ""]
+
+
 async def test_checks_follow_one_another():
     def small(text: str) -> object:
         return int(text) < 10 or "that is too many"
@@ -137,18 +162,39 @@ async def test_what_was_cut_is_not_taken_for_all_of_it():
 
 
 class Late:
-    """A way with a time limit of its own."""
+    """A way with a time limit of its own, or that was cancelled."""
 
     name = "late"
 
+    def __init__(self, error: SmidgenError | None = None, seconds: float = 0.0) -> None:
+        self.error, self.seconds = error or DeadlineExceeded("The way took too long."), seconds
+
     async def answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
-        yield Failed(error=DeadlineExceeded("The way took too long.").info())
+        await asyncio.sleep(self.seconds)
+        yield Failed(error=self.error.info())
 
 
 async def test_a_way_that_is_late_by_its_own_clock_is_followed_by_the_next():
     events, _ = await events_of(Verified([Late(), Direct()], Number()), "7")
     assert isinstance(events[-1], Finished) and events[-1].text == "7"
     assert next(event.reason for event in events if isinstance(event, FellBack)) == "The way took too long."
+
+
+@pytest.mark.parametrize(
+    ("way", "code"), [(Late(seconds=0.3), "deadline_exceeded"), (Late(Cancelled("Enough.")), "cancelled")]
+)
+async def test_no_way_follows_when_the_run_is_over(way: Late, code: str):
+    engine = ScriptedEngine(["7"], name="tiny")
+    async with Runtime(Config(model="tiny", audit="off"), models=ScriptedModels({"tiny": engine})) as runtime:
+        agent = Agent(runtime=runtime, pattern=Verified([way, Direct()], Number()), timeout_s=0.2)
+        events = [event async for event in agent.astream("?")]
+    assert isinstance(events[-1], Failed) and events[-1].error.code == code
+    assert [event.action for event in events if isinstance(event, StepStarted)] == ["late"]
+
+
+async def test_what_is_wrong_with_an_answer_that_was_cut_says_so():
+    events, _ = await events_of(Verified([Direct(max_tokens=4)], Json(), retries=0), '{"a": 1}')
+    assert isinstance(events[-1], Failed) and "(it was cut for its length)" in events[-1].error.message
 
 
 async def test_a_check_is_given_up_at_the_time_limit_and_when_the_run_is_closed():
