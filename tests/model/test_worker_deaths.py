@@ -21,7 +21,9 @@ from smidgen.wire import ModelInfo
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[LocalEngine]]
 Write = Callable[..., Awaitable[Generated]]
-QUICK = Limits(progress_limit_s=2.0, abort_grace_s=1.0)
+QUICK = Limits(progress_limit_s=2.0, load_limit_s=20.0, abort_grace_s=1.0)
+SMALL = 128
+"""Tokens of a batch: the shorter one can take, the earlier a silent worker is given up."""
 SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGSTOP]
 LONG = "The names of the rivers of Europe, each with its length and where it rises, are listed below. " * 40
 
@@ -37,7 +39,7 @@ def kill(engine: LocalEngine, deadly: signal.Signals) -> None:
 async def test_in_the_middle_of_an_answer(
     open_engine: OpenEngine, write: Write, deadly: signal.Signals, tmp_path: Path
 ) -> None:
-    async with open_engine(limits=QUICK, crash_folder=tmp_path) as engine:
+    async with open_engine(limits=QUICK, batch=SMALL, crash_folder=tmp_path) as engine:
         whole = await write(engine, "Once upon a time", max_tokens=60, ignore_eos=True)
         request = GenerateRequest(prompt=(Segment("Once upon a time"),), max_tokens=60, ignore_eos=True)
         shown: list[str] = []
@@ -60,12 +62,12 @@ async def test_in_the_middle_of_an_answer(
 
 @signals
 async def test_in_the_middle_of_prefill(open_engine: OpenEngine, write: Write, deadly: signal.Signals) -> None:
-    async with open_engine(context=4096, limits=QUICK) as engine:
+    async with open_engine(context=4096, limits=QUICK, batch=SMALL) as engine:
         whole = await write(engine, LONG, max_tokens=12)
         await engine.clear_cache()
         first = engine.pid
         answer = asyncio.ensure_future(write(engine, LONG, max_tokens=12))
-        await asyncio.sleep(0.25)  # several chunks of 512 tokens take longer than that
+        await asyncio.sleep(0.25)  # several chunks of a batch take longer than that
         kill(engine, deadly)
         assert (await answer).text == whole.text
         assert engine.pid != first
@@ -73,7 +75,7 @@ async def test_in_the_middle_of_prefill(open_engine: OpenEngine, write: Write, d
 
 @signals
 async def test_while_the_model_is_loaded(open_engine: OpenEngine, write: Write, deadly: signal.Signals) -> None:
-    async with open_engine(limits=QUICK) as engine:
+    async with open_engine(limits=QUICK, batch=SMALL) as engine:
         expected = (await write(engine, "The capital of France is")).text
         options = engine.options
     fresh = LocalEngine("smollm2-135m", options, limits=QUICK)
@@ -90,7 +92,7 @@ async def test_while_the_model_is_loaded(open_engine: OpenEngine, write: Write, 
 
 @signals
 async def test_while_nothing_is_asked(open_engine: OpenEngine, write: Write, deadly: signal.Signals) -> None:
-    async with open_engine(limits=QUICK) as engine:
+    async with open_engine(limits=QUICK, batch=SMALL) as engine:
         expected = (await write(engine, "The capital of France is")).text
         first = engine.pid
         kill(engine, deadly)
