@@ -118,6 +118,25 @@ def test_schemas_that_can_not_be_checked_in_full_are_refused(schema: Any):
         Json(schema=schema)
 
 
+async def test_all_that_is_missing_is_told_at_once():
+    found = await checked(Json(schema={"required": ["a", "b"]}), "{}")
+    assert found.reason == "a is missing; b is missing"
+
+
+class Timed:
+    """A sandbox that is given up at once."""
+
+    async def python(self, code: str, seconds: float) -> Executed:
+        self.seconds = seconds
+        return Executed(stopped="time", tier="bubblewrap")
+
+
+async def test_tests_have_the_time_that_they_are_given():
+    sandbox = Timed()
+    found = await checked(Tests(tests="assert x", seconds=0.5), "x = 1", sandbox)
+    assert (sandbox.seconds, found.reason) == (0.5, "it takes longer than 0.5 seconds")
+
+
 async def test_expressions_that_may_take_very_long_are_tried_in_the_sandbox():
     assert steps("[A-Z]{2}-[0-9]+", 100) < AT_ONCE < steps("[A-Z]{2}-[0-9]+", 100_000)
     for pattern in ("(a+)+b", "(a|a)*b", "(?:a?){30}", "a?" * 40, ".*.*.*.*b"):
@@ -213,6 +232,7 @@ async def test_sql_that_is_no_single_select(tmp_path: Path):
         ("/* a */ -- b\nEXPLAIN SELECT 1", "EXPLAIN"),
         ("SELECT '\ud800'", "half of a character"),
         ("SELECT 1\x00", "null character"),
+        (f"SELECT '{'x' * 2000}'", "longer than 2000"),
         ("ATTACH 'other.sqlite' AS other", "ATTACH"),
         ("WITH a AS (SELECT 1) DELETE FROM item", "DELETE"),
         ("-- nothing", "no SELECT"),

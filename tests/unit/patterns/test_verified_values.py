@@ -125,6 +125,7 @@ async def test_what_is_not_one_date(text: str, told: str):
 async def test_quantities(text: str, value: float):
     found = await checked(Quantity(unit="km"), text)
     assert (found.ok, found.value) == (True, value), found.reason
+    assert type(found.value) is type(value)
     assert "*" not in found.text and "=" not in found.text
 
 
