@@ -313,6 +313,7 @@ def test_a_file_names_ways_and_checks(tmp_path: Path):
         ('check = {kind = "json", schema = "3"}', "must be a table"),
         ('check = {kind = "json", schema = {type = "object"}, schema_file = "x.json"}', "'schema_file'"),
         ('check = {kind = "tests", tests = ["assert 1"]}', "must be str"),
+        ('check = {kind = "tests", tests = "assert 1", tests_file = "empty.txt"}', "are both there"),
         ('check = {kind = "sql", schema = "CREATE TABLE a(b)", rows = "false"}', "must be bool"),
         ('check = {kind = "quote", source_file = "empty.txt"}', "is empty"),
         ('check = "numer"', "Did you mean number?"),
