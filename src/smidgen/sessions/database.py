@@ -21,14 +21,12 @@ from typing import TypeVar
 from smidgen.errors import SessionsUnavailable
 from smidgen.events import Notice
 from smidgen.sessions.schema import NewerSchema, prepare
+from smidgen.sessions.sqlite import BUSY_S, connected, transaction
 
 log = logging.getLogger("smidgen.sessions")
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-
-BUSY_S = 10.0
-"""Seconds to wait for another process that writes."""
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -87,15 +85,8 @@ class Database:
     def _written(self, work: Work[T], to_disk: bool) -> T:
         connection = self._its()
         connection.execute(f"PRAGMA synchronous = {'FULL' if to_disk else 'NORMAL'}")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             result = work(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled it back already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         if self._found() != self._file:
             raise SessionsUnavailable(
                 f"{self.path.name} was moved or deleted while it was in use.",
@@ -137,11 +128,8 @@ class Database:
                 self.path.touch(mode=0o600)  # what is said to an agent is nobody else's
             except OSError as error:
                 raise self._unavailable(error) from error
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = connected(self.path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA trusted_schema = OFF")
             prepare(connection)
             if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 error = sqlite3.DatabaseError(found)

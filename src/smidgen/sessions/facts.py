@@ -17,13 +17,11 @@ from typing import TypeVar
 import msgspec
 
 from smidgen.errors import SessionsUnavailable
+from smidgen.sessions.sqlite import connected, make, transaction, version
 
 T = TypeVar("T")
 
 VERSION = 1
-BUSY_S = 10.0
-"""Seconds to wait for another process that writes."""
-
 MOST_NAMELESS = 20_000
 """Facts of conversations without a user's name that are kept; the oldest go. They come back with their conversation."""
 
@@ -198,19 +196,11 @@ class FactStore:
     def _written(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """In one transaction: all of it or nothing."""
 
-        def transaction(connection: sqlite3.Connection) -> T:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                # A full disk has rolled it back already.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return result
+        def whole(connection: sqlite3.Connection) -> T:
+            with transaction(connection):
+                return work(connection)
 
-        return self._read(transaction)
+        return self._read(whole)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -227,37 +217,26 @@ class FactStore:
             except OSError as error:
                 raise self._unavailable(error) from error
             name = str(self._path)
-        connection = sqlite3.connect(name, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = connected(name)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA secure_delete = ON")  # else forgotten words stay in free pages
-            self._prepare(connection)
+            with transaction(connection):
+                self._prepare(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'facts'").fetchone()[0]
-            if version > VERSION or (version == VERSION and not tables):
-                raise SessionsUnavailable(
-                    f"{self._path} is no file of facts that this smidgen can read (version {version}).",
-                    hint="Name another file for them, or update smidgen.",
-                )
-            if version == 0:
-                for statement in TABLES.strip().split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        found = version(connection)
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'facts'").fetchone()[0]
+        if found > VERSION or (found == VERSION and not tables):
+            raise SessionsUnavailable(
+                f"{self._path} is no file of facts that this smidgen can read (version {found}).",
+                hint="Name another file for them, or update smidgen.",
+            )
+        if found == 0:
+            make(connection, TABLES, VERSION)
 
     def _unavailable(self, error: Exception) -> SessionsUnavailable:
         name = self._path.name if self._path else "memory"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from smidgen.sessions.sqlite import make, transaction, version
+
 VERSION = 1
 
 TABLES = """
@@ -51,18 +53,9 @@ class NewerSchema(Exception):
 
 def prepare(connection: sqlite3.Connection) -> None:
     """Makes the tables if they aren't there. Raises NewerSchema, sqlite3.Error."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise NewerSchema(f"version {version}")
-        if version == 0:
-            for statement in TABLES.strip().split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk may have rolled it back already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    with transaction(connection):
+        found = version(connection)
+        if found > VERSION:
+            raise NewerSchema(f"version {found}")
+        if found == 0:
+            make(connection, TABLES, VERSION)
