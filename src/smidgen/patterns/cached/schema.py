@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+
+from smidgen.sessions.sqlite import make, transaction, version
 
 VERSION = 1
 BUSY_S = 2.0
 """Seconds to wait for another process that writes."""
 
-_TABLES = (
-    "CREATE TABLE answers (key BLOB PRIMARY KEY, family BLOB NOT NULL, request TEXT NOT NULL, embedder TEXT NOT NULL,"
-    " vector BLOB NOT NULL, answer BLOB NOT NULL, made REAL NOT NULL, expires REAL NOT NULL, used INTEGER NOT NULL)",
-    "CREATE INDEX answers_of_families ON answers (family, embedder)",
-    "CREATE INDEX answers_by_use ON answers (used)",
-    "CREATE TABLE counts (outcome TEXT PRIMARY KEY, number INTEGER NOT NULL)",
-)
+TABLES = """
+CREATE TABLE answers (
+    key BLOB PRIMARY KEY,
+    family BLOB NOT NULL,
+    request TEXT NOT NULL,
+    embedder TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    answer BLOB NOT NULL,
+    made REAL NOT NULL,
+    expires REAL NOT NULL,
+    used INTEGER NOT NULL
+);
+CREATE INDEX answers_of_families ON answers (family, embedder);
+CREATE INDEX answers_by_use ON answers (used);
+CREATE TABLE counts (outcome TEXT PRIMARY KEY, number INTEGER NOT NULL);
+"""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -27,33 +37,17 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA trusted_schema = OFF")
 
-    def work(it: sqlite3.Connection) -> None:
-        version = it.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
-            raise sqlite3.OperationalError(f"it was made by another version of smidgen ({version})")
-        if version == 0:
-            for statement in _TABLES:
-                it.execute(statement)
-            it.execute(f"PRAGMA user_version = {VERSION}")
-
-    written(connection, work)
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        error = sqlite3.DatabaseError(found)
+    with transaction(connection):
+        found = version(connection)
+        if found not in (0, VERSION):
+            raise sqlite3.OperationalError(f"it was made by another version of smidgen ({found})")
+        if found == 0:
+            make(connection, TABLES, VERSION)
+    checked = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if checked != "ok":
+        error = sqlite3.DatabaseError(checked)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
-
-
-def written(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], object]) -> None:
-    """All of it or nothing. Raises sqlite3.Error."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        work(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # a full disk has rolled it back already
-            connection.execute("ROLLBACK")
-        raise
 
 
 def damaged(path: Path) -> bool:

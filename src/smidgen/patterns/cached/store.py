@@ -18,7 +18,8 @@ from typing import TypeVar
 
 import msgspec
 
-from smidgen.patterns.cached.schema import BUSY_S, damaged, is_damage, prepare, written
+from smidgen.patterns.cached.schema import BUSY_S, damaged, is_damage, prepare
+from smidgen.sessions.sqlite import transaction
 
 log = logging.getLogger("smidgen.cached")
 
@@ -128,7 +129,7 @@ class Store:
                 (self._size,),
             )
 
-        self._done(lambda connection: written(connection, work), None)
+        self._written(work)
 
     def count(self, outcome: str, key: bytes = b"") -> None:
         """One of `OUTCOMES`; key: of the answer that was used."""
@@ -140,17 +141,14 @@ class Store:
                     "UPDATE answers SET used = (SELECT max(used) + 1 FROM answers) WHERE key = ?", (key,)
                 )
 
-        self._done(lambda connection: written(connection, work), None)
+        self._written(work)
 
     def drop(self, key: bytes) -> None:
-        self._done(
-            lambda connection: written(connection, lambda it: it.execute("DELETE FROM answers WHERE key = ?", (key,))),
-            None,
-        )
+        self._written(lambda connection: connection.execute("DELETE FROM answers WHERE key = ?", (key,)))
 
     def clear(self) -> None:
         """All answers; what was counted stays."""
-        self._done(lambda connection: written(connection, lambda it: it.execute("DELETE FROM answers")), None)
+        self._written(lambda connection: connection.execute("DELETE FROM answers"))
 
     def summary(self) -> Summary:
         size = 0
@@ -167,6 +165,15 @@ class Store:
 
     def _at(self, **values: object) -> dict[str, object]:
         return {"now": self._clock(), "apart": CLOCKS_APART_S, "ttl": self._ttl_s, **values}
+
+    def _written(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """All of it or nothing."""
+
+        def whole(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                work(connection)
+
+        self._done(whole, None)
 
     def _done(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         with self._lock:
