@@ -28,6 +28,9 @@ from smidgen.patterns.solving.vote import Vote, decided, standings, surely
         ("1 / 3 ", "0.3333"),
         ("8 - 10 ", "-2"),
         ("(so far: 3 + 4", "7"),
+        ("1 / 100000 ", "0.00001"),
+        ("0.05 * 0.05 ", "0.0025"),
+        ("130,000 + 5 ", "130005"),
     ],
 )
 def test_calculations_at_the_end_of_a_text_are_computed(text: str, computed: str):
@@ -45,6 +48,8 @@ def test_calculations_at_the_end_of_a_text_are_computed(text: str, computed: str
         "(2 + 3) * x ",
         "a5 + 3 ",
         "80 + 10% ",
+        "50 * 2 + 10% ",
+        "2020-01-05 + 3 ",
         "10 / 0 ",
         "2^3 + 1 ",
         "1,5 + 2 ",
@@ -68,6 +73,16 @@ def test_what_is_no_calculation_of_numbers_alone_is_left_to_the_model(text: str)
         ("The answer is: $40.50.", 40.5),
         ("She has 3 + 4 = 7 apples.", 7),
         ("no number", None),
+        ("The answer is 48 - 9 = 39.", 39),
+        (r"\boxed{1{,}000}", 1000),
+        (r"\boxed{3\frac{1}{2}}", 3.5),
+        (r"\boxed{-7/2}", -3.5),
+        (r"\boxed{5/0}", None),
+        (r"\boxed{10^3}", 1000),
+        (r"\boxed{15\%}", 15),
+        (r"\boxed{x = 4}", 4),
+        ("The answer is minus 5.", -5),
+        ("The answer is 1.5 million.", 1_500_000),
     ],
 )
 def test_the_number_that_steps_lead_to(text: str, value: float | None):
@@ -82,6 +97,7 @@ def test_a_text_that_was_cut_has_no_last_number():
 
 def test_numbers_are_told_without_what_floats_leave_behind():
     assert (said(0.1 + 0.2), said(42.0), said(1e-7), said(2.5e11)) == ("0.3", "42", "0.0000001", "250000000000")
+    assert said(12_345_678_901.0) == "12345678901"
     assert isinstance(number_said(42.0), int) and number_said(0.1 + 0.2) == 0.3
 
 
@@ -112,6 +128,8 @@ def test_equal_numbers_are_one_and_the_heaviest_leads():
     assert standings(votes(None, None)) == ()
     assert standings(votes(5, weight=0)) == ()
     assert standings(votes(4, 5))[0].value == 4, "the first of equals"
+    assert len(standings(votes(1_000_001, 1_000_002))) == 2, "whole numbers are exact"
+    assert len(standings(votes(41.999999999, 42))) == 1
 
 
 def test_a_vote_is_over_when_nothing_can_change_it_or_hardly_would():

@@ -10,15 +10,17 @@ import msgspec
 import pytest
 
 from smidgen.config import Config
-from smidgen.errors import ConfigError, DeadlineExceeded, EngineCrashed, InvalidRequest
+from smidgen.errors import ConfigError, DeadlineExceeded, EngineCrashed, InvalidRequest, SandboxUnavailable
 from smidgen.events import AgentEvent, Failed, Finished, StepStarted, TextDelta
 from smidgen.events import Verified as Verdict
 from smidgen.messages import GenerateRequest, Sampling
+from smidgen.patterns.fallback import Fallback, Refusal, Way
 from smidgen.patterns.files import load_pattern
 from smidgen.patterns.plain import Direct
 from smidgen.patterns.solving import Solving
 from smidgen.patterns.solving.program import ASKED, begun
 from smidgen.runtime.agent import Agent
+from smidgen.runtime.patterned import OfRuntime
 from smidgen.runtime.runtime import Runtime
 from smidgen.testing import ScriptedEngine, ScriptedModels
 from smidgen.testing.scripted import prompt_text
@@ -151,6 +153,52 @@ async def test_an_engine_that_fails_is_the_end():
     assert isinstance(events[-1], Failed) and events[-1].error.code == "engine_crashed"
 
 
+async def test_a_try_that_breaks_off_is_a_vote_for_nothing():
+    events, engine = await solved(Solving(program=0, samples=3, at_once=3), ["7", EngineCrashed("It is gone."), "7"])
+    end = events[-1]
+    assert isinstance(end, Finished) and end.text == "7"
+    assert end.warnings == ("1 tries broke off, the first with: It is gone.",)
+    assert len(engine.generated) == 3
+
+
+async def test_without_a_sandbox_steps_vote_alone(monkeypatch: pytest.MonkeyPatch):
+    async def none(*_: Any) -> Any:
+        raise SandboxUnavailable("There is no sandbox here.")
+
+    monkeypatch.setattr(OfRuntime, "python", none)
+    steps = dict.fromkeys(range(8), "It is 12.")
+    programs = dict.fromkeys(range(8), "    return 3 * 4")
+    events, _ = await solved(Solving(samples=8, at_once=2), by_way(programs, steps))
+    end = events[-1]
+    assert isinstance(end, Finished) and end.text == "12"
+    assert end.warnings == ("Programs can't be run here, so they have no vote: There is no sandbox here.",)
+    details = [event.detail for event in events if isinstance(event, StepStarted)]
+    assert details == ["1 steps, 1 program", "2 steps"]
+    events, _ = await solved(Solving(steps=0, samples=8), by_way(programs, steps))
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "sandbox_unavailable"
+
+
+async def test_what_was_said_before_is_seen_too():
+    engine = ScriptedEngine(["It is 12."] * 2, name="tiny", context=700)
+    async with Runtime(Config(model="tiny", audit="off"), models=ScriptedModels({"tiny": engine})) as runtime:
+        turns = [{"role": "user", "content": "There are 3 boxes."}, {"role": "assistant", "content": "Yes."}]
+        agent = Agent(runtime=runtime, pattern=Solving(program=0, samples=1))
+        await agent.arun([*turns, {"role": "user", "content": "Each holds 4 pens. How many?"}])
+        assert prompt_text(engine.generated[0]).startswith("user: There are 3 boxes.\nassistant: Yes.\nuser: Each")
+        long = [{"role": "user", "content": "x" * 500}, {"role": "assistant", "content": "y"}]
+        answer = await agent.arun([*long, {"role": "user", "content": "Each holds 4 pens. How many?"}])
+        assert answer.warnings == ("2 older messages were left out: the context of tiny is full.",)
+
+
+async def test_a_refusal_of_another_pattern_is_no_vote():
+    refusing = Fallback(ways=(Way(pattern=Refusal(text="Not in under 24 hours.")),))
+    events, _ = await solved(Solving(samples=1, program=0, others=(refusing,)), ["It is 12."])
+    end = events[-1]
+    assert isinstance(end, Finished) and end.text == "12"
+    verdicts = [event for event in events if isinstance(event, Verdict)]
+    assert (verdicts[0].ok, verdicts[0].reason) == (False, "it refused")
+
+
 async def test_a_time_limit_ends_the_vote_with_what_there_is():
     answers: list[Any] = ["7", "7", DeadlineExceeded("Too late."), DeadlineExceeded("Too late.")]
     events, _ = await solved(Solving(program=0, samples=8, at_once=2, lead=1), answers)
@@ -172,6 +220,10 @@ async def test_a_time_limit_ends_the_vote_with_what_there_is():
         {"agreed": 2},
         {"lead": 0},
         {"temperature": -1},
+        {"temperature": float("nan")},
+        {"seconds": float("inf")},
+        {"at_once": 1000},
+        {"steps": float("nan")},
     ],
 )
 def test_what_can_not_be_is_refused(options: dict[str, Any]):

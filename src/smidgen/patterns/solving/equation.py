@@ -13,7 +13,7 @@ from smidgen.errors import ToolFailed
 from smidgen.tools.builtin.arithmetic import compute
 
 DECIMALS = 4
-"""Of a result: what a text would say, and enough to go on computing with."""
+"""Of a result, and digits that it has at least: what a text would say, and enough to go on computing with."""
 LONGEST = 300
 """Characters before an equals sign that are looked at."""
 
@@ -29,6 +29,8 @@ _SHARE = re.compile(r"(?<=[\d%)])\s*of\s*(?=[\d$(.])")
 _UNIT = re.compile(r"(?<=[\d%)])[ -]*[A-Za-z]{2,}(?:[ -][A-Za-z]+)*\.?(?=\s*(?:[-+*/)]|$))")
 _PERCENT = re.compile(r"(\d[\d,]*(?:\.\d+)?|\.\d+)\s*%")
 _CALCULATION = re.compile(r"(?:[\d(]|\.\d)[\d\s.,+*/()%-]*$")
+_UNSURE = re.compile(r"[-+]\s*\d[\d,.]*\s*%|(?<![\d.,])0\d")
+"""80 + 10% may mean two things, and 2020-01-05 is a date."""
 _OPERATION = re.compile(r"[\d)%]\s*[-+*/]\s*[(\s-]*\.?\d")
 
 
@@ -43,8 +45,8 @@ def result(text: str) -> str:
     if before and (before[-1] in "+-*/^(,{\\" or plain[match.start() - 1].isalnum()):
         return ""  # a part of something that isn't understood
     expression = _balanced(match[0].strip())
-    if not _OPERATION.search(expression) or ("%" in expression and not re.search(r"[*/]", expression)):
-        return ""  # a number alone; and 80 + 10% may mean two things
+    if not _OPERATION.search(expression) or _UNSURE.search(expression):
+        return ""
     try:
         number = compute(_PERCENT.sub(r"(\1/100)", expression)).value.number
     except ToolFailed:
@@ -64,9 +66,11 @@ def plainly(text: str) -> str:
 
 
 def written(number: Decimal) -> str:
-    """With a few decimals at most."""
-    rounded = round(number, DECIMALS)
-    return f"{rounded.normalize():f}" if rounded else "0"
+    """With a few decimals at most; of what is near zero a few digits."""
+    if not number:
+        return "0"
+    places = max(DECIMALS, DECIMALS - 1 - number.adjusted()) if abs(number) < 1 else DECIMALS
+    return f"{round(number, places).normalize():f}"
 
 
 def _balanced(expression: str) -> str:

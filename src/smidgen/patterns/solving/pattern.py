@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
 
-from smidgen.errors import DeadlineExceeded, InvalidRequest, NoAnswer, SmidgenError
+from smidgen.errors import Cancelled, DeadlineExceeded, InvalidRequest, NoAnswer, SandboxUnavailable, SmidgenError
 from smidgen.events import AgentEvent, Finished, FinishReason, Notice, StepStarted, TextDelta, ToolRecord
 from smidgen.events import Verified as Verdict
 from smidgen.patterns import Pattern, Resources, Task
+from smidgen.patterns.fallback.failures import is_refusal
 from smidgen.patterns.run import Run, guarded
 from smidgen.patterns.solving.steps import last_number
 from smidgen.patterns.solving.tries import Way, number_said, said, tried
@@ -46,12 +48,16 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
 
     def __post_init__(self) -> None:
-        if min(self.program, self.steps, self.direct) < 0 or not (self.ways or self.others):
+        if not all(0 <= weight < math.inf for weight in self.weights.values()) or not (self.ways or self.others):
             raise InvalidRequest("No way to a number has a weight.", hint="Give program or steps one above 0.")
-        if not 1 <= self.samples <= MOST_SAMPLES or self.at_once < 1:
-            raise InvalidRequest(f"samples is {self.samples}; it can be 1 to {MOST_SAMPLES}, and at_once 1 and more.")
-        if not 0 <= self.agreed <= 1 or not 0 < self.lead <= 1 or self.seconds <= 0 or self.temperature < 0:
-            raise InvalidRequest("agreed and lead must be up to 1, lead and seconds above 0, temperature 0 and more.")
+        if not 1 <= self.samples <= MOST_SAMPLES or not 1 <= self.at_once <= MOST_SAMPLES:
+            raise InvalidRequest(
+                f"samples is {self.samples} and at_once {self.at_once}: each can be 1 to {MOST_SAMPLES}."
+            )
+        if not 0 <= self.agreed <= 1 or not 0 < self.lead <= 1:
+            raise InvalidRequest("agreed and lead must be up to 1, and lead above 0.")
+        if not 0 < self.seconds < math.inf or not 0 <= self.temperature < math.inf:
+            raise InvalidRequest("seconds must be above 0, temperature 0 and more.")
 
     @property
     def weights(self) -> dict[Way, float]:
@@ -74,29 +80,45 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
     async def _answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
         run, votes, ended = Run(task, resources), list[Vote](), False
         for other in self.others:
-            async with aclosing(self._other(run, other, votes)) as events:
-                async for event in events:
-                    yield event
-        samples = self.samples if self.ways else 0
+            try:
+                async with aclosing(self._other(run, other, votes)) as events:
+                    async for event in events:
+                        yield event
+            except DeadlineExceeded:
+                if not votes:
+                    raise
+                ended = True
+                break
+        now, failures = self, list[SmidgenError]()
         drawn = number = 0
-        while drawn < samples and not ended and not self._enough(votes, samples - drawn):
-            number += 1
-            batch = range(drawn, min(samples, drawn + self.at_once))
-            yield StepStarted(number=number, action="solve", detail=self._detail(batch))
-            tries = await asyncio.gather(*(self._try(run, index) for index in batch), return_exceptions=True)
+        while now.ways and drawn < self.samples and not ended and not now.enough(votes, self.samples - drawn):
+            number, before = number + 1, now
+            batch = range(drawn, min(self.samples, drawn + self.at_once))
+            yield StepStarted(number=number, action="solve", detail=now.detail(batch))
+            tries = await asyncio.gather(*(now.attempt(run, index) for index in batch), return_exceptions=True)
             found = [one for one in tries if isinstance(one, Vote)]
             for error in (one for one in tries if isinstance(one, BaseException)):
-                if not isinstance(error, DeadlineExceeded) or not (votes or found):
+                if isinstance(error, Cancelled) or not isinstance(error, SmidgenError):
                     raise error
-                ended = True
+                failures.append(error)
+                ended = ended or isinstance(error, DeadlineExceeded)
+                if isinstance(error, SandboxUnavailable) and "program" in now.ways and len(now.ways) > 1:
+                    run.warn(f"Programs can't be run here, so they have no vote: {error.message}")
+                    now = msgspec.structs.replace(now, program=0.0)
             for vote in found:
                 yield Verdict(check=vote.way, ok=vote.value is not None, reason=_reason(vote))
             votes += found
-            drawn += len(found)
+            drawn += len(batch)
+            if not found and now is before:
+                break  # whatever it is, it meets every try
+        if failures and all(vote.value is None for vote in votes):
+            raise failures[-1] if ended else failures[0]
         if ended:
-            told = f"The time limit ended the vote after {drawn} of {samples} tries."
+            told = f"The time limit ended the vote after {len(votes)} of {self.samples} tries."
             run.warn(told)
             yield Notice(code="vote_cut", message=told)
+        elif lost := [error for error in failures if not isinstance(error, SandboxUnavailable)]:
+            run.warn(f"{len(lost)} tries broke off, the first with: {lost[0].message}")
         async with aclosing(self._end(run, votes, "deadline" if ended else "stop")) as events:
             async for event in events:
                 yield event
@@ -121,14 +143,14 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
         yield TextDelta(text=text)
         yield run.finished(text, f"{self.name}: {first.share:.0%} of {_counted(first)}", how)
 
-    def _enough(self, votes: Sequence[Vote], left: int) -> bool:
+    def enough(self, votes: Sequence[Vote], left: int) -> bool:
         return decided(votes, remaining=left * max(self.weights.values()), lead=self.lead)
 
-    def _detail(self, batch: range) -> str:
+    def detail(self, batch: range) -> str:
         ways = self.order(batch.stop)[batch.start :]
         return ", ".join(f"{ways.count(way)} {way}" for way in self.ways if way in ways)
 
-    async def _try(self, run: Run, index: int) -> Vote:
+    async def attempt(self, run: Run, index: int) -> Vote:
         order = self.order(index + 1)
         way, turn = order[-1], order.count(order[-1]) - 1
         drawn = Drawn(seed=turn, temperature=self.temperature if turn else 0.0, model=self.model)
@@ -143,15 +165,19 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
                 yield event
         try:
             vote = _voted(pattern.name, nested.finished)
-        except DeadlineExceeded:
+        except Cancelled:
             raise
         except SmidgenError as error:
+            if isinstance(error, DeadlineExceeded):
+                run.resources.deadline.remaining()  # it may be that only the pattern's own time was up
             vote = Vote(way=pattern.name, problem=error.message)
         votes.append(vote)
         yield Verdict(check=vote.way, ok=vote.value is not None, reason=_reason(vote))
 
 
 def _voted(name: str, end: Finished) -> Vote:
+    if is_refusal(end.strategy):
+        return Vote(way=name, text=end.text, problem="it refused")
     value = last_number(end.text)
     return Vote(way=name, value=value, text=end.text, problem="" if value is not None else "it says no number")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from smidgen.messages import Message
 from smidgen.patterns.run import Run
 from smidgen.patterns.solving.checks import grounded
 from smidgen.patterns.solving.vote import Vote, surely
@@ -30,10 +29,10 @@ def begun(request: str) -> str:
 
 
 async def by_program(run: Run, drawn: Drawn, seconds: float) -> Vote:
-    """A try by a program. Raises what the engine raises, and SandboxUnavailable."""
+    """A try by a program. Raises what the engine raises, SandboxUnavailable, DeadlineExceeded."""
     request = run.task.request
-    asked = Message(role="user", content=ASKED + request)
-    piece = await Writer(run, drawn).write((asked,), begun(request), STOP, MAX_TOKENS)
+    asked = run.task.asking(ASKED + request).messages
+    piece = await Writer(run, drawn).write(asked, begun(request), STOP, MAX_TOKENS)
     code = HEAD + piece.text.rstrip()
     factor, problem = grounded(code, request)
     if not factor:
@@ -45,8 +44,12 @@ async def by_program(run: Run, drawn: Drawn, seconds: float) -> Vote:
 
 async def _value(run: Run, code: str, seconds: float) -> tuple[float | None, str]:
     """What the program returns, and why it returns no number."""
-    done = await run.resources.python(f"{code}\n\nfloat(solution())", seconds)
+    deadline = run.resources.deadline
+    left = deadline.remaining()
+    limit = seconds if left is None else min(seconds, left)
+    done = await deadline.wait(lambda: run.resources.python(f"{code}\n\nfloat(solution())", limit))
     if done.stopped == "time":
+        deadline.remaining()  # it may be that only time was short
         return None, f"it takes longer than {seconds:g} seconds"
     if not done.ok:
         last = done.error.strip().splitlines()[-1:] or [done.stopped]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import re
 
-from smidgen.messages import Message
+from smidgen.errors import ToolFailed
 from smidgen.patterns.run import Run
 from smidgen.patterns.solving.equation import plainly, result
 from smidgen.patterns.solving.vote import Vote, surely
 from smidgen.patterns.solving.writing import Drawn, Writer
+from smidgen.patterns.verified.numerals import numbers_in
+from smidgen.tools.builtin.arithmetic import compute
 
 ASKED = "{request}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 """The words that makers of models recommend for problems in mathematics: https://qwenlm.github.io/blog/qwen2.5-math."""
@@ -22,13 +24,14 @@ MAX_TOKENS = 450
 _BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _SAID = re.compile(r"\banswer(?:\s+is|\s*:)\s*(.{1,80})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w.])-?\.\d+")
-_RATIO = re.compile(r"\(?\(?(\d+(?:\.\d+)?)\)?\s*/\s*\(?(\d+(?:\.\d+)?)\)?\)?")
+_MIXED = re.compile(r"(?<![\d.])(\d+)\s*(\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\})")
+_CALCULATION = re.compile(r"[-\d\s.,+*/()^]*\d[-\d\s.,+*/()^]*")
 
 
 async def in_steps(run: Run, drawn: Drawn) -> Vote:
     """A try in words. Raises what the engine raises."""
     writer = Writer(run, drawn)
-    asked = (Message(role="user", content=ASKED.replace("{request}", run.task.request)),)
+    asked = run.task.asking(ASKED.replace("{request}", run.task.request)).messages
     text, left, logprobs = "", MAX_TOKENS, list[float]()
     while True:
         piece = await writer.write(asked, text, ("=",), left)
@@ -51,10 +54,10 @@ def answer_in(text: str, *, whole: bool = True) -> float | None:
     """The number that steps lead to: in the last box, else said to be the answer, else the last one. whole: False for a
     text that was cut, whose last number is none."""
     boxes = _BOX.findall(text)
-    if boxes and (value := _number_of(boxes[-1])) is not None:
+    if boxes and ((value := _boxed(boxes[-1])) is not None or any(one.isdigit() for one in boxes[-1])):
         return value
     told = _SAID.findall(text)
-    if told and (value := _number_of(told[-1])) is not None:
+    if told and (value := _said(told[-1])) is not None:
         return value
     return last_number(text) if whole else None
 
@@ -64,13 +67,26 @@ def last_number(text: str) -> float | None:
     return _float(found[-1]) if found else None
 
 
-def _number_of(text: str) -> float | None:
-    """The first number of a short text, or a ratio of two that is all of it."""
-    plain = plainly(text).strip().rstrip(".")
-    ratio = _RATIO.fullmatch(plain)
-    if ratio and float(ratio[2]):
-        return float(ratio[1]) / float(ratio[2])
-    found = _NUMBER.findall(plain)
+def _boxed(text: str) -> float | None:
+    """A number, with or without its unit, or a calculation, of which it is the result."""
+    mixed = _MIXED.sub(r"(\1+\2)", text.replace("{,}", ","))
+    plain = plainly(mixed).rpartition("=")[2].strip().rstrip(".")
+    if not _CALCULATION.fullmatch(plain):
+        return _said(plain)
+    try:
+        return float(compute(plain).value.number)
+    except (ToolFailed, OverflowError):
+        return None
+
+
+def _said(text: str) -> float | None:
+    """Of a few words: behind the last equals sign, the only number, else the first one."""
+    after = text.rpartition("=")[2]
+    text = after if _NUMBER.search(after) else text
+    only = numbers_in(text)
+    if len(only) == 1:
+        return float(only[0])
+    found = _NUMBER.findall(text)
     return _float(found[0]) if found else None
 
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 import msgspec
 
-from smidgen.messages import Message
 from smidgen.patterns.run import Run
 from smidgen.patterns.solving.checks import plausible
 from smidgen.patterns.solving.program import by_program
@@ -39,8 +38,8 @@ async def tried(run: Run, way: Way, drawn: Drawn, seconds: float) -> Vote:
 
 
 async def _directly(run: Run, drawn: Drawn) -> Vote:
-    asked = Message(role="user", content=f"{run.task.request}\n\n{DIRECTLY}")
-    piece = await Writer(run, drawn).write((asked,), "", (), MAX_TOKENS)
+    asked = run.task.asking(f"{run.task.request}\n\n{DIRECTLY}").messages
+    piece = await Writer(run, drawn).write(asked, "", (), MAX_TOKENS)
     value = last_number(piece.text)
     problem = "" if value is not None else "it says no number"
     return Vote(way="direct", value=value, sure=surely(piece.logprobs), text=piece.text, problem=problem)
@@ -48,6 +47,8 @@ async def _directly(run: Run, drawn: Drawn) -> Vote:
 
 def number_said(value: float) -> int | float:
     """int where it is one, without what floats leave behind."""
+    if value.is_integer() and abs(value) < 2**53:
+        return int(value)
     rounded = float(f"{value:.{DIGITS}g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
 

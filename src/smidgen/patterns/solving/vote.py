@@ -12,8 +12,9 @@ SAME = 1e-6
 FEW = 3
 """Votes for a number before it can lead for good."""
 SHARPNESS = 5.0
-"""How much more a try weighs that the model was surer of. Of the tries at 40 problems, those in the quarter with the
-likeliest tokens were right in 25 to 30 of 100, those in the lower half in 0 to 5."""
+"""How much more a try weighs that the model was surer of. Of two tries at one problem, a right and a wrong one, the
+mean log-probability was higher for the right one in 65 of 100 pairs of steps and in 61 of programs; 5 to 10 made votes
+better by 1 to 3 points of 100 (docs/word-problems.md)."""
 LEAST = 1e-9
 """Of what `surely` tells: a share of nothing can't be computed."""
 
@@ -67,8 +68,9 @@ def standings(votes: Sequence[Vote]) -> tuple[Standing, ...]:
 
 
 def decided(votes: Sequence[Vote], *, remaining: float, lead: float) -> bool:
-    """Can the votes that are still to come, of this weight in all, change who leads; or does the first number lead the
-    second by such a share of all weight that they hardly would? A few votes for it are needed for that."""
+    """Can the votes that are still to come, of this weight in all if the model is as sure of them as usual, no longer
+    change who leads; or does the first number lead the second by such a share of all weight that they hardly would? A
+    few votes for it are needed for that."""
     found = list(standings(votes))
     if not found:
         return False
@@ -79,6 +81,9 @@ def decided(votes: Sequence[Vote], *, remaining: float, lead: float) -> bool:
 
 
 def same(one: float, other: float) -> bool:
+    """Whole numbers are exact."""
+    if float(one).is_integer() and float(other).is_integer():
+        return one == other
     return abs(one - other) <= SAME * max(1.0, abs(one), abs(other))
 
 

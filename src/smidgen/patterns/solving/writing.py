@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from smidgen.agent.asking import Asking
+from smidgen.agent.context import Fitted, fit
 from smidgen.events import Generated, TextDelta
 from smidgen.messages import GenerateRequest, Message, Prompt, SamplingChange, Segment
 from smidgen.patterns.run import Run
@@ -39,15 +40,23 @@ class Writer:
     def __init__(self, run: Run, drawn: Drawn) -> None:
         self._run, self._drawn = run, drawn
         self._asking: Asking | None = None
+        self._fitted: Fitted | None = None
 
     async def write(self, messages: tuple[Message, ...], begun: str, stop: tuple[str, ...], max_tokens: int) -> Piece:
-        """begun: what the answer begins with. Raises what the engine raises, UnknownModel."""
+        """messages: the same each time. begun: what the answer begins with. Older turns are left out where not all fit,
+        which is a warning. Raises what the engine raises, UnknownModel, ContextOverflow."""
         if self._asking is None:
             self._asking = self._run.asking(self._drawn.model)
             for notice in await self._asking.load():
                 self._run.warn(notice.message)
         model = self._asking.model
-        prompt: Prompt = model.template.render(messages)
+        if self._fitted is None:
+            answer = max_tokens + len(begun.encode())
+            self._fitted = await self._asking.deadline.wait(lambda: fit(model, messages, answer))
+            if self._fitted.dropped:
+                told = f"{self._fitted.dropped} older messages were left out"
+                self._run.warn(f"{told}: the context of {self._asking.name} is full.")
+        prompt: Prompt = self._fitted.prompt
         seed = self._run.task.seed + self._drawn.seed
         change = SamplingChange(
             temperature=self._drawn.temperature,
