@@ -22,22 +22,17 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from engine import commit
 
 from smidgen.config import load_config
 from smidgen.errors import NoAnswer, SmidgenError
+from smidgen.eval.humaneval.baseline import Alone
 from smidgen.eval.intervals import paired, wilson
-from smidgen.events import AgentEvent, TextDelta
-from smidgen.patterns import Resources, Task
 from smidgen.patterns.micro import CodeWriter
-from smidgen.patterns.micro.drafting import Drafting, drafts, opened, to_write
-from smidgen.patterns.micro.stubs import body_of, read_stub
-from smidgen.patterns.run import Run, guarded
 from smidgen.runtime.agent import Agent
 from smidgen.runtime.runtime import Runtime
 
@@ -50,23 +45,6 @@ LIKELIEST = {
 """What is told of the drafts of `checked`, by their kinds."""
 JUDGED_S = 10.0
 """For all hidden tests of one answer."""
-
-
-class Alone(msgspec.Struct, frozen=True, kw_only=True):
-    """The model's likeliest answer, believed as it is."""
-
-    name: str = "alone"
-
-    def answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
-        return guarded(lambda: self._answer(task, resources))
-
-    async def _answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
-        run = Run(task, resources)
-        stub = read_stub(task.request)
-        [text] = await drafts(run, to_write(stub), opened(stub), Drafting())
-        program = stub.program(body_of(text, stub) or f"{stub.indent}pass")
-        yield TextDelta(text=program)
-        yield run.finished(program, self.name)
 
 
 def arguments() -> argparse.Namespace:
