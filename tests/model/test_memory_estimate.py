@@ -39,7 +39,7 @@ def resident_bytes(pid: int) -> int:
     return 1024 * sum(map(int, rows))
 
 
-@pytest.mark.parametrize("context", [2048, 4096])
+@pytest.mark.parametrize("context", [1024, 3072])
 @pytest.mark.parametrize(
     ("model", "as_copy"),
     [("smollm2-135m", False), ("qwen2.5-coder-0.5b", False), ("qwen2.5-coder-0.5b", True), ("gemma-3-270m", False)],
