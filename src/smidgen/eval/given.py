@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
@@ -28,6 +30,23 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     def broken(self, line: int, why: str, wanted: str) -> ConfigError:
         """Of a line, counted from 1."""
         return ConfigError(f"Line {line} of {self.path} can't be used: {why}.", hint=f"Wanted: {wanted}.")
+
+
+class OfFile:
+    """What suites of such a file have in common: their version is the file's, and so is each category's fingerprint."""
+
+    groups: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    notices: tuple[str, ...] = ()
+
+    def __init__(self, file: DataFile) -> None:
+        self._file = file
+
+    @property
+    def version(self) -> str:
+        return self._file.sha256[:12]
+
+    def fingerprint(self, category: str) -> str:
+        return self._file.sha256
 
 
 def read(path: Path) -> DataFile:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from smidgen.eval import Bench, Item, Measured, Outcome, Prepared, Verdict
-from smidgen.eval.given import DataFile, json_lines, places, read
+from smidgen.eval.given import DataFile, OfFile, json_lines, places, read
 from smidgen.eval.gsm8k.baseline import InWords
 from smidgen.eval.gsm8k.numbers import number_in, same
 from smidgen.eval.patterned import ByPattern
@@ -29,30 +29,21 @@ class Problem(msgspec.Struct, frozen=True):
     answer: str
 
 
-class Gsm8k:
+class Gsm8k(OfFile):
     name = NAME
     measures: Measured = "model"
     options: Mapping[str, Any] = MappingProxyType({})
     categories = default_categories = (NAME,)
-    groups: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    notices: tuple[str, ...] = ()
 
     def __init__(self, file: DataFile) -> None:
         """Raises ConfigError for a file that isn't such data."""
-        self._file = file
+        super().__init__(file)
         self._problems = [(problem, _right(file, line, problem)) for line, problem in json_lines(file, Problem, WANTED)]
 
     @classmethod
     def given(cls, path: Path) -> Gsm8k:
         """Raises ConfigError."""
         return cls(read(path))
-
-    @property
-    def version(self) -> str:
-        return self._file.sha256[:12]
-
-    def fingerprint(self, category: str) -> str:
-        return self._file.sha256
 
     def items(self, category: str, skip: int = 0, limit: int | None = None) -> list[Item]:
         return [

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from smidgen.eval import Bench, Checker, Item, Measured, Outcome, Prepared, Verdict
-from smidgen.eval.given import DataFile, json_lines, places, read
+from smidgen.eval.given import DataFile, OfFile, json_lines, places, read
 from smidgen.eval.humaneval.baseline import Alone
 from smidgen.eval.patterned import ByPattern
 from smidgen.patterns.micro import CodeWriter
@@ -35,17 +35,15 @@ class Problem(msgspec.Struct, frozen=True):
     test: str
 
 
-class HumanEval:
+class HumanEval(OfFile):
     name = NAME
     measures: Measured = "model"
     options: Mapping[str, Any] = MappingProxyType({})
     categories = default_categories = (NAME,)
-    groups: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    notices: tuple[str, ...] = ()
 
     def __init__(self, file: DataFile) -> None:
         """Raises ConfigError for a file that isn't such data."""
-        self._file = file
+        super().__init__(file)
         self._problems: dict[str, Problem] = {}
         for line, problem in json_lines(file, Problem, WANTED):
             if problem.task_id in self._problems:
@@ -56,13 +54,6 @@ class HumanEval:
     def given(cls, path: Path) -> HumanEval:
         """Raises ConfigError."""
         return cls(read(path))
-
-    @property
-    def version(self) -> str:
-        return self._file.sha256[:12]
-
-    def fingerprint(self, category: str) -> str:
-        return self._file.sha256
 
     def items(self, category: str, skip: int = 0, limit: int | None = None) -> list[Item]:
         problems = list(self._problems.values())

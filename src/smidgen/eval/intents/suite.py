@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen.errors import ConfigError
 from smidgen.eval import Bench, Item, Measured, Outcome, Prepared, Verdict
-from smidgen.eval.given import DataFile, places, read
+from smidgen.eval.given import DataFile, OfFile, places, read
 from smidgen.eval.intents.data import OUTSIDE, Said, Split, banking77, clinc150, examples
 from smidgen.eval.intents.means import ByMeans
 from smidgen.eval.patterned import ByPattern
@@ -23,17 +23,15 @@ REJECTS: Mapping[str, float] = MappingProxyType({"clinc150": USUAL.rejects, "ban
 """The share of what is in scope that may be taken for nothing: as usual, and none where nothing is out of scope."""
 
 
-class Intents:
+class Intents(OfFile):
     measures: Measured = "embedder"
-    groups: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    notices: tuple[str, ...] = ()
 
     def __init__(self, name: str, file: DataFile, shots: int = SHOTS) -> None:
         """Raises ConfigError for a file that isn't such data, and for no examples."""
         if shots < 1:
             raise ConfigError("Without examples there is nothing to go by.", hint="Let --shots be 1 or more.")
         self.name = name
-        self._file = file
+        super().__init__(file)
         self._shots = shots
         self._split = READERS[name](file)
 
@@ -41,10 +39,6 @@ class Intents:
     def given(cls, name: str, path: Path, shots: int = SHOTS) -> Intents:
         """Raises ConfigError."""
         return cls(name, read(path), shots)
-
-    @property
-    def version(self) -> str:
-        return self._file.sha256[:12]
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -57,9 +51,6 @@ class Intents:
     @property
     def default_categories(self) -> tuple[str, ...]:
         return self.categories
-
-    def fingerprint(self, category: str) -> str:
-        return self._file.sha256
 
     def items(self, category: str, skip: int = 0, limit: int | None = None) -> list[Item]:
         asked = self._split.asked[category]
