@@ -452,13 +452,22 @@ def rendered(model: AgentModel, prompt: PromptLike) -> Prompt:
 def conversation(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
     """Messages, also as mappings with `role` and `content`. Raises InvalidRequest."""
     try:
-        return tuple(
+        found = tuple(
             message if isinstance(message, Message) else msgspec.convert(dict(message), Message) for message in messages
         )
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise InvalidRequest(
             f"A message can't be used: {error}.", hint='Write {"role": "user", "content": "…"}.'
         ) from error
+    for message in found:
+        try:
+            message.content.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"A message has a lone surrogate at character {error.start}; it can't be encoded as UTF-8.",
+                hint="It was read with another encoding than it was written with.",
+            ) from error
+    return found
 
 
 def _closable(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:

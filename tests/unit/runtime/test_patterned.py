@@ -10,9 +10,10 @@ import pytest
 
 from smidgen.agent import AgentModel
 from smidgen.config import Config
-from smidgen.errors import EngineUnavailable
+from smidgen.errors import EngineUnavailable, InvalidRequest
 from smidgen.events import AgentEvent, Failed, Finished, Notice, TextDelta
 from smidgen.patterns import Resources, Task
+from smidgen.patterns.plain import Direct
 from smidgen.patterns.run import Run, guarded
 from smidgen.runtime.agent import Agent
 from smidgen.runtime.leased import Leased
@@ -134,3 +135,10 @@ async def test_a_load_that_was_given_up_is_begun_again_by_the_next(monkeypatch: 
             await first
         model, _ = await shared.load()
         assert model.name == "tiny"
+
+
+@pytest.mark.parametrize("pattern", [None, Direct()])
+async def test_half_a_character_is_the_callers_mistake(pattern: Direct | None):
+    async with runtime_of("never") as runtime:
+        with pytest.raises(InvalidRequest, match="lone surrogate at character 3"):
+            await Agent(runtime=runtime, pattern=pattern).arun("hi \udcff")
