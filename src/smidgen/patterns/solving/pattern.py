@@ -112,7 +112,7 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
             if not found and now is before:
                 break  # whatever it is, it meets every try
         if failures and all(vote.value is None for vote in votes):
-            raise failures[-1] if ended else failures[0]
+            raise next((error for error in failures if isinstance(error, DeadlineExceeded)), failures[0])
         if ended:
             told = f"The time limit ended the vote after {len(votes)} of {self.samples} tries."
             run.warn(told)
