@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import statistics
 import sys
@@ -32,7 +33,7 @@ from smidgen.events import AgentEvent
 from smidgen.messages import Message
 from smidgen.patterns import Resources, Task
 from smidgen.patterns.run import Run, guarded
-from smidgen.patterns.solving import Solving
+from smidgen.patterns.solving import Solving, program
 from smidgen.patterns.solving.steps import ASKED, answer_in
 from smidgen.patterns.solving.tries import tried
 from smidgen.patterns.solving.vote import Vote, decided, same, standings
@@ -153,7 +154,8 @@ def rows(items: dict[str, Any], most: int) -> None:
 
 async def main() -> None:
     args = arguments()
-    about = {"model": args.model, "seed": args.seed, "skip": args.skip}
+    asked = hashlib.sha256((ASKED + program.ASKED).encode()).hexdigest()[:12]
+    about = {"model": args.model, "seed": args.seed, "skip": args.skip, "asked": asked}
     kept: dict[str, Any] = {"about": about, "seconds": 0.0, "items": {}}
     if args.json and args.json.exists():
         kept = json.loads(args.json.read_text("utf-8"))

@@ -9,8 +9,8 @@ in the sandbox; nothing else sees these. Beside that it is told of `checked` how
 (the one in a chat is what `alone` writes), and for how many problems any draft was.
 
 With --json, what is there already isn't measured again: an interrupted run goes on where it was. The first 20 problems
-were looked at while this was built; figures in docs/micro-agents.md are of the others (--skip 20), with those of all
-beside them.
+were looked at while this was built; figures in docs/micro-agents.md are of the others (--skip 20), with those of the
+first beside them.
 
 Predicted: alone 61.6 % (as published for this model), checked 72 %.
 """

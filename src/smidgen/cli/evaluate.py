@@ -105,7 +105,8 @@ async def measured(arguments: argparse.Namespace, config: Config, suite: Suite, 
         told = f"note: {suite.name} measures the sentence embedder, {config.embedder}; {arguments.model} is not asked."
         terminal.say(told, quiet=arguments.quiet)
     async with Runtime(config) as runtime:
-        await make_ready(runtime, arguments, config.embedder if of_embedder else None)
+        if of_embedder or suite.measures == "model":
+            await make_ready(runtime, arguments, config.embedder if of_embedder else None)
         with Progress(arguments.quiet) as progress:
             return await evaluate(runtime, suite, wanted, progress)
 

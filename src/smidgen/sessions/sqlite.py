@@ -1,4 +1,5 @@
-"""What both files of this room do alike: open SQLite, write all of something or nothing, and make tables once."""
+"""What all files in SQLite do alike: write all of something or nothing, and make tables once; and how those of this
+room are opened."""
 
 from __future__ import annotations
 

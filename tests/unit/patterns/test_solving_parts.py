@@ -83,6 +83,8 @@ def test_what_is_no_calculation_of_numbers_alone_is_left_to_the_model(text: str)
         (r"\boxed{x = 4}", 4),
         ("The answer is minus 5.", -5),
         ("The answer is 1.5 million.", 1_500_000),
+        (r"\boxed{1.5 \text{ million}}", 1_500_000),
+        ("The answer is 2/4.", 0.5),
     ],
 )
 def test_the_number_that_steps_lead_to(text: str, value: float | None):

@@ -176,6 +176,8 @@ async def test_without_a_sandbox_steps_vote_alone(monkeypatch: pytest.MonkeyPatc
     assert details == ["1 steps, 1 program", "2 steps"]
     events, _ = await solved(Solving(steps=0, samples=8), by_way(programs, steps))
     assert isinstance(events[-1], Failed) and events[-1].error.code == "sandbox_unavailable"
+    events, _ = await solved(Solving(samples=4), by_way(programs, dict.fromkeys(range(8), "No idea.")))
+    assert isinstance(events[-1], Failed) and events[-1].error.code == "no_answer", "steps were tried"
 
 
 async def test_what_was_said_before_is_seen_too():

@@ -79,18 +79,17 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
         run, votes, ended = Run(task, resources), list[Vote](), False
+        now, failures = self, list[SmidgenError]()
         for other in self.others:
             try:
                 async with aclosing(self._other(run, other, votes)) as events:
                     async for event in events:
                         yield event
-            except DeadlineExceeded:
-                if not votes:
-                    raise
+            except DeadlineExceeded as error:
+                failures.append(error)
                 ended = True
                 break
-        now, failures = self, list[SmidgenError]()
-        drawn = number = 0
+        drawn, number, of_others = 0, 0, len(votes)
         while now.ways and drawn < self.samples and not ended and not now.enough(votes, self.samples - drawn):
             number, before = number + 1, now
             batch = range(drawn, min(self.samples, drawn + self.at_once))
@@ -100,11 +99,12 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
             for error in (one for one in tries if isinstance(one, BaseException)):
                 if isinstance(error, Cancelled) or not isinstance(error, SmidgenError):
                     raise error
-                failures.append(error)
                 ended = ended or isinstance(error, DeadlineExceeded)
-                if isinstance(error, SandboxUnavailable) and "program" in now.ways and len(now.ways) > 1:
+                if isinstance(error, SandboxUnavailable) and len(self.ways) > 1:
                     run.warn(f"Programs can't be run here, so they have no vote: {error.message}")
                     now = msgspec.structs.replace(now, program=0.0)
+                else:
+                    failures.append(error)
             for vote in found:
                 yield Verdict(check=vote.way, ok=vote.value is not None, reason=_reason(vote))
             votes += found
@@ -114,11 +114,11 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
         if failures and all(vote.value is None for vote in votes):
             raise next((error for error in failures if isinstance(error, DeadlineExceeded)), failures[0])
         if ended:
-            told = f"The time limit ended the vote after {len(votes)} of {self.samples} tries."
+            told = f"The time limit ended the vote after {len(votes) - of_others} of {self.samples} tries."
             run.warn(told)
             yield Notice(code="vote_cut", message=told)
-        elif lost := [error for error in failures if not isinstance(error, SandboxUnavailable)]:
-            run.warn(f"{len(lost)} tries broke off, the first with: {lost[0].message}")
+        elif failures:
+            run.warn(f"{len(failures)} tries broke off, the first with: {failures[0].message}")
         async with aclosing(self._end(run, votes, "deadline" if ended else "stop")) as events:
             async for event in events:
                 yield event

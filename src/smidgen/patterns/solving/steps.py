@@ -25,6 +25,9 @@ _BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _SAID = re.compile(r"\banswer(?:\s+is|\s*:)\s*(.{1,80})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w.])-?\.\d+")
 _MIXED = re.compile(r"(?<![\d.])(\d+)\s*(\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\})")
+_RATIO = re.compile(r"(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)(?![\d/])")
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
+_SCALE = re.compile(r"\b(?:hundred|thousand|million|billion|dozen)s?\b", re.IGNORECASE)
 _CALCULATION = re.compile(r"[-\d\s.,+*/()^]*\d[-\d\s.,+*/()^]*")
 
 
@@ -69,6 +72,9 @@ def last_number(text: str) -> float | None:
 
 def _boxed(text: str) -> float | None:
     """A number, with or without its unit, or a calculation, of which it is the result."""
+    words = numbers_in(" ".join(_TEXT.sub(r" \1 ", text).split()))
+    if len(words) == 1 and _SCALE.search(text):
+        return float(words[0])
     mixed = _MIXED.sub(r"(\1+\2)", text.replace("{,}", ","))
     plain = plainly(mixed).rpartition("=")[2].strip().rstrip(".")
     if not _CALCULATION.fullmatch(plain):
@@ -86,6 +92,9 @@ def _said(text: str) -> float | None:
     only = numbers_in(text)
     if len(only) == 1:
         return float(only[0])
+    ratio = _RATIO.match(plainly(text).strip())
+    if ratio and float(ratio[2]):
+        return float(ratio[1]) / float(ratio[2])
     found = _NUMBER.findall(text)
     return _float(found[0]) if found else None
 
