@@ -36,6 +36,11 @@ class Model(NamedTuple):
         length = native.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, False)
         return buffer.raw[: max(length, 0)].decode(errors="replace")
 
+    def ends(self) -> list[int]:
+        """Tokens that end a text."""
+        count = native.llama_vocab_n_tokens(self.vocab)
+        return [token for token in range(count) if native.llama_vocab_is_eog(self.vocab, token)]
+
     def log_probabilities(self, context: Any, index: int = -1) -> Row:
         """Of the token after the batch's token at `index`, which asked for them."""
         address = ctypes.cast(native.llama_get_logits_ith(context, index), ctypes.c_void_p).value

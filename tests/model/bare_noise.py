@@ -4,7 +4,8 @@
 The prompts are continued greedily. Then the same tokens are decoded in other shapes, which would bring the same
 log-probabilities if nothing were rounded. Prints a list of JSON objects, one per pair of shapes, with differences in
 nats: `median` of the likeliest tokens, `most` of those that are the likeliest on either side, `drawn` of all that a
-draw can reach. `few_rows`: no batch of either shape has 64 rows. Run as a separate process by the tests.
+draw can reach; tokens that end a text are left out, as in the tests. `few_rows`: no batch of either shape has 64 rows.
+Run as a separate process by the tests.
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ class Context:
         self._memory: Any = native.llama_get_memory(self._native)
         self._batch = native.llama_batch_init(batch, 0, 1)
         self._lengths = [0] * (SHARED + 1)
+        self._ends = model.ends()
+
+    def clear(self) -> None:
+        """Where cells lie in the cache changes sums, too."""
+        for sequence in range(SHARED + 1):
+            self.begin(sequence)
 
     def begin(self, sequence: int, after: int | None = None) -> None:
         """Empty it, or give it what another holds."""
@@ -53,6 +60,11 @@ class Context:
         if after is not None:
             native.llama_memory_seq_cp(self._memory, after, sequence, -1, -1)
         self._lengths[sequence] = 0 if after is None else self._lengths[after]
+
+    def keep(self, sequence: int, length: int) -> None:
+        """Only so many of its tokens."""
+        native.llama_memory_seq_rm(self._memory, sequence, length, -1)
+        self._lengths[sequence] = length
 
     def add(self, *parts: tuple[int, Sequence[int], int]) -> list[Row]:
         """Parts: a sequence, tokens, and of how many of the last of these rows are returned. All in one batch, or as
@@ -74,8 +86,13 @@ class Context:
                 batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
             if native.llama_decode(self._native, batch):
                 raise RuntimeError("llama_decode failed")
-            made += [self._model.log_probabilities(self._native, at) for at, item in enumerate(chunk) if item[3]]
+            made += [self._row(at) for at, item in enumerate(chunk) if item[3]]
         return made
+
+    def _row(self, at: int) -> Row:
+        row = self._model.log_probabilities(self._native, at)
+        row[self._ends] = -math.inf
+        return row
 
 
 # --- shapes: each brings the rows of all texts ----------------------------------------------------------------------
@@ -97,6 +114,16 @@ def together(context: Context, texts: Sequence[Text], after: int | None = None) 
         made.append(context.add(*((at, [token], 1) for at, token in enumerate(tokens))))
     for rows in zip(*made, strict=True):
         yield from rows
+
+
+def resumed(context: Context, texts: Iterable[Text]) -> Iterator[Row]:
+    """Each text alone, token by token from its head's last one on, which is read again: a prompt that is cached."""
+    for text in texts:
+        context.begin(0)
+        context.add((0, text.head, 0))
+        context.keep(0, len(text.head) - 1)
+        for token in [text.head[-1], *text.tail]:
+            yield from context.add((0, [token], 1))
 
 
 # --- comparing ------------------------------------------------------------------------------------------------------
@@ -145,6 +172,12 @@ def continued(
     return texts, [row for rows in of_texts for row in rows]
 
 
+def continued_alone(context: Context, heads: Iterable[list[int]]) -> tuple[list[Text], list[Likeliest]]:
+    """Greedily, each by itself: its head in one batch, then token by token."""
+    made = [continued(context, [head]) for head in heads]
+    return [text for texts, _ in made for text in texts], [row for _, rows in made for row in rows]
+
+
 def common(heads: Sequence[list[int]]) -> list[int]:
     """What all begin with."""
     length = next(at for at, tokens in enumerate(zip(*heads, strict=False)) if len(set(tokens)) > 1)
@@ -154,19 +187,13 @@ def common(heads: Sequence[list[int]]) -> list[int]:
 def measured(model: Model, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
     prompts: list[str] = given["prompts"]
     large, small = Context(model), Context(model, batch=32)
-    texts: list[Text] = []
-    alone: list[Likeliest] = []
-    for prompt in prompts:
-        made, rows = continued(large, [model.tokenize(prompt)])
-        texts += made
-        alone += rows
+    texts, alone = continued_alone(large, map(model.tokenize, prompts))
     yield compared("prompt and answer at once", alone, at_once(large, texts), few_rows=True)
     yield compared("eight together", alone, together(large, texts), few_rows=True)
 
     def after(preamble: dict[str, Any], count: int) -> tuple[list[Text], list[Text], list[Likeliest]]:
         """Whole texts, what is left of them after the preamble, and the rows of this where the preamble is shared."""
-        for sequence in range(SHARED + 1):
-            large.begin(sequence)
+        large.clear()
         heads = [model.tokenize(preamble["sentence"] * preamble["times"] + prompt) for prompt in prompts[:count]]
         prefix = common(heads)
         large.add((SHARED, prefix, 0))
@@ -175,6 +202,9 @@ def measured(model: Model, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     whole, rests, rows = after(given["preamble"], len(prompts))
     yield compared("after a preamble", rows, at_once(large, whole), few_rows=False)
+    large.clear()
+    texts, alone = continued_alone(large, [text.head for text in whole])
+    yield compared("after a preamble, its prompt again", alone, resumed(large, texts), few_rows=False)
     small.begin(SHARED)
     small.add((SHARED, common([text.head for text in whole]), 0))
     rows = [*map(likeliest, at_once(small, rests[:2], SHARED))]
