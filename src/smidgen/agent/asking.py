@@ -12,7 +12,7 @@ from smidgen.agent.deadline import Deadline
 from smidgen.dialects import Dialect
 from smidgen.dialects.choose import dialect
 from smidgen.errors import SmidgenError
-from smidgen.events import EngineEvent, Failed, Notice
+from smidgen.events import EngineEvent, Failed, Generated, Notice
 from smidgen.messages import Constraint, GenerateRequest, Message, Prompt, ScoreRequest, Segment, ToolSpec
 
 STREAM_GRACE_S = 1.5
@@ -86,6 +86,14 @@ class Asking:
                 if isinstance(event, Failed):
                     raise event.error.to_exception()
                 yield event
+
+    async def generated(self, request: GenerateRequest) -> Generated:
+        """The whole text at once. Raises what `stream` raises."""
+        async with aclosing(cast(Any, self.stream(request))) as events:
+            async for event in events:
+                if isinstance(event, Generated):
+                    return event
+        raise RuntimeError("a model's stream ended without an end")
 
     async def score(
         self, prompt: Prompt | Sequence[Message], candidates: tuple[str, ...], *, against_all: bool = False

@@ -1,4 +1,4 @@
-"""What `run` and `chat` do before the first word: the model fetched and loaded, the agent made."""
+"""What commands that ask a model do before the first word: the model fetched and loaded, the agent made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model alone: greedy text behind a prompt of its own template, whatever is best for its chats left out."""
+"""A text at once; and the model alone: greedy, whatever is best for its chats left out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from smidgen.agent import AgentModel
+from smidgen.engine import Engine
 from smidgen.events import Failed, Generated
 from smidgen.messages import GenerateRequest, Prompt, Sampling
 
@@ -20,7 +21,12 @@ async def written(model: AgentModel, prompt: Prompt, *, seed: int = 0, max_token
         max_tokens=max_tokens,
         stop=model.profile.stop,
     )
-    async with aclosing(cast(Any, model.engine.generate(request))) as events:
+    return await generated(model.engine, request)
+
+
+async def generated(engine: Engine, request: GenerateRequest) -> Generated:
+    """Raises what the engine raises."""
+    async with aclosing(cast(Any, engine.generate(request))) as events:
         async for event in events:
             if isinstance(event, Failed):
                 raise event.error.to_exception()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -280,6 +282,22 @@ async def test_a_way_that_was_cut_once_is_given_the_same_time_again():
     for _ in range(2):
         ended(await ask(chain))
     assert slow.begun == 2
+
+
+async def test_a_cut_that_comes_late_is_not_held_against_the_way():
+    class Busy(Slow):
+        async def answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
+            time.sleep(0.5)  # noqa: ASYNC251 - so that the limit and the time after it pass unseen
+            async with aclosing(super().answer(task, resources)) as events:
+                async for event in events:
+                    yield event
+
+    busy = Busy()
+    chain = Fallback(ways=(Way(pattern=busy, deadline_s=0.05), Way(pattern=Ends("yes"))))
+    for _ in range(2):
+        ended(await ask(chain))
+    assert busy.begun == 2
+    assert (chain.healths[0].usual_s or 0.0) <= 0.05
 
 
 async def test_the_last_way_is_tried_however_long_it_usually_takes():

@@ -157,7 +157,7 @@ async def test_a_try_that_breaks_off_is_a_vote_for_nothing():
     events, engine = await solved(Solving(program=0, samples=3, at_once=3), ["7", EngineCrashed("It is gone."), "7"])
     end = events[-1]
     assert isinstance(end, Finished) and end.text == "7"
-    assert end.warnings == ("1 tries broke off, the first with: It is gone.",)
+    assert end.warnings == ("1 of 3 tries broke off, the first with: It is gone.",)
     assert len(engine.generated) == 3
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,9 +17,9 @@ from smidgen.agent.relevance import Relevance, Vector
 from smidgen.dialects import Dialect
 from smidgen.dialects.choose import dialect as dialect_of
 from smidgen.errors import InvalidRequest
+from smidgen.eval.alone import generated
 from smidgen.eval.calibrate.race import PROMPT_SHARE, Outcome
 from smidgen.eval.calibrate.sample import Case
-from smidgen.events import Failed, Generated
 from smidgen.messages import GenerateRequest, Prompt, ScoreRequest, Segment, ToolCall, ToolSpec
 from smidgen.models.tool_use import Gate, Order
 
@@ -93,7 +92,7 @@ class Collector:
                 constraint=dialect.constraint((ground.for_grammar(tool, case.said),), special=self.model.special),
                 max_tokens=CALL_TOKENS,
             )
-            done = await self._generated(request)
+            done = await generated(self.model.engine, request)
         except InvalidRequest:
             return Outcome(right=False, cost=float(CALL_TOKENS))
         call: ToolCall | None = None
@@ -101,15 +100,6 @@ class Collector:
             call, _ = settle.without_inventions(calls[0], tool, case.said)
         cost = done.usage.completion_tokens + PROMPT_SHARE * done.usage.prompt_tokens
         return Outcome(right=case.is_right(call), cost=cost)
-
-    async def _generated(self, request: GenerateRequest) -> Generated:
-        async with aclosing(cast(Any, self.model.engine.generate(request))) as events:
-            async for event in events:
-                if isinstance(event, Failed):
-                    raise event.error.to_exception()
-                if isinstance(event, Generated):
-                    return event
-        raise RuntimeError("an engine's stream ended without a terminal event")
 
     # --- likelihoods --------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from smidgen.eval.gsm8k.numbers import number_in
 from smidgen.messages import Message
 
 PROMPT = "{request}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+"""As its makers recommend. Not taken from `Solving`, which is compared with this and may come to ask otherwise."""
 
 
 class InWords:

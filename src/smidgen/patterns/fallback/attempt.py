@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -9,7 +10,7 @@ from contextlib import aclosing
 import msgspec
 
 from smidgen.agent.answer_checks import is_looping
-from smidgen.errors import SmidgenError
+from smidgen.errors import DeadlineExceeded, SmidgenError
 from smidgen.events import AgentEvent, Failed, Finished, TextDelta, ToolRecord
 from smidgen.messages import Timings, Usage
 from smidgen.patterns import Pattern, Task
@@ -28,16 +29,27 @@ class Attempt:
         self._pattern, self._task, self._within, self._show = pattern, task, within, show
         self.end: Finished | Failed | None = None
         self.seconds = 0.0
+        self._given_s = math.inf
         self.shown = ""
 
     @property
     def busy_s(self) -> float:
         return max(0.0, self.seconds - self._within.load_s)
 
+    @property
+    def least_s(self) -> float:
+        """What one that was cut takes at least: no more than it was given, however late the cut came on a busy
+        machine."""
+        return max(0.0, min(self.busy_s - GRACE_S, self._given_s))
+
     async def events(self) -> AsyncGenerator[AgentEvent, None]:
         """All but the end, and but the text where it isn't to be shown. Raises nothing: what the way raises is its
         `Failed`. At the limit it is closed, which cancels what runs in it."""
         begun = time.monotonic()
+        try:
+            self._given_s = self._within.deadline.remaining() or math.inf
+        except DeadlineExceeded:
+            self._given_s = 0.0
         try:
             async with aclosing(self._events()) as events:
                 async for event in events:

@@ -235,13 +235,13 @@ class _Steps:
             if self._tried[-1].kind == "context":
                 self._overflow = end.error
             if self._tried[-1].kind == "time":
-                health.took_longer(max(0.0, attempt.busy_s - GRACE_S))
+                health.took_longer(attempt.least_s)
             return None
         reason = "it did not end" if end is None else cut_or_empty(end)
         if reason:
             kind = "time" if end is not None and end.finish_reason == "deadline" else "check"
             if kind == "time":
-                health.took_longer(max(0.0, attempt.busy_s - GRACE_S))
+                health.took_longer(attempt.least_s)
             self._tried.append(Tried(name=name, kind=kind, reason=reason, seconds=attempt.seconds))
             return None
         health.took(attempt.busy_s)

@@ -269,7 +269,7 @@ class _Chain:
     def _late(self, number: int, attempt: Attempt) -> None:
         """It was cut: which is its own fault only if it had all the time that it is given."""
         way, health = self._fallback.ways[number], self._fallback.healths[number]
-        health.took_longer(max(0.0, attempt.busy_s - GRACE_S))
+        health.took_longer(attempt.least_s)
         if way.deadline_s and attempt.seconds >= NEARLY * way.deadline_s:
             health.failed("time")
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from typing import Any, cast
 
 import msgspec
 
 from smidgen.agent import AgentModel
 from smidgen.agent.infill import Around, fitted, prompt
 from smidgen.errors import InvalidRequest, NoAnswer
-from smidgen.events import AgentEvent, Generated, Notice, StepStarted, TextDelta, Verified
+from smidgen.events import AgentEvent, Notice, StepStarted, TextDelta, Verified
 from smidgen.messages import GenerateRequest, Prompt, SamplingChange, Segment
 from smidgen.patterns import Resources, Task
 from smidgen.patterns.micro.answers import invalid, lines_of
@@ -81,11 +79,7 @@ class Completer(msgspec.Struct, frozen=True, kw_only=True):
             stop=(*asking.model.profile.stop, "\n\n\n"),
             timeout_s=asking.deadline.remaining(),
         )
-        async with aclosing(cast(Any, asking.stream(request))) as events:
-            async for event in events:
-                if isinstance(event, Generated):
-                    return event.text
-        raise RuntimeError("a model's stream ended without an end")
+        return (await asking.generated(request)).text
 
 
 def place_in(text: str, line: int, column: int) -> int:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
-from typing import Any, cast
 
 import msgspec
 
 from smidgen.agent import AgentModel
 from smidgen.agent.context import SMALLEST_ANSWER
 from smidgen.errors import ContextOverflow
-from smidgen.events import Generated
 from smidgen.messages import GenerateRequest, Message, Prompt, SamplingChange, Segment
 from smidgen.patterns.micro.stubs import Stub
 from smidgen.patterns.run import Run
@@ -63,11 +60,7 @@ async def drafts(run: Run, asked: Sequence[Message], begun: str, how: Drafting, 
             stop=(*mine.model.profile.stop, *how.stop),
             timeout_s=mine.deadline.remaining(),
         )
-        async with aclosing(cast(Any, mine.stream(request))) as events:
-            async for event in events:
-                if isinstance(event, Generated):
-                    return event.text
-        raise RuntimeError("a model's stream ended without an end")
+        return (await mine.generated(request)).text
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(number)) for number in range(count)]

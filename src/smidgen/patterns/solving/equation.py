@@ -22,7 +22,7 @@ _SIGNS = {
     "\\left": "", "\\right": "", "\\$": "$", "\\,": "", "\\!": "", "\\ ": " ",
 }  # fmt: skip
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
+IN_WORDS = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
 _OPENED = re.compile(r"\\[\[(]|\$\$")
 _TIMES = re.compile(r"(?<=[\d)])\s*[xX]\s*(?=[\d$(.])")
 _SHARE = re.compile(r"(?<=[\d%)])\s*of\s*(?=[\d$(.])")
@@ -58,7 +58,7 @@ def plainly(text: str) -> str:
     """LaTeX and units as plain arithmetic, as far as they can be."""
     for sign, plain in _SIGNS.items():
         text = text.replace(sign, plain)
-    text = _TEXT.sub(r" \1 ", text)
+    text = IN_WORDS.sub(r" \1 ", text)
     text = _FRACTION.sub(r"((\1)/(\2))", text)
     text = _OPENED.sub(" ", text).replace("$", "").replace("€", "").replace("£", "")
     text = _SHARE.sub("*", _TIMES.sub("*", text))

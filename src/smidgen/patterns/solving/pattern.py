@@ -79,7 +79,7 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _answer(self, task: Task, resources: Resources) -> AsyncGenerator[AgentEvent, None]:
         run, votes, ended = Run(task, resources), list[Vote](), False
-        now, failures = self, list[SmidgenError]()
+        current, failures = self, list[SmidgenError]()
         for other in self.others:
             try:
                 async with aclosing(self._other(run, other, votes)) as events:
@@ -90,11 +90,11 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
                 ended = True
                 break
         drawn, number, of_others = 0, 0, len(votes)
-        while now.ways and drawn < self.samples and not ended and not now.enough(votes, self.samples - drawn):
-            number, before = number + 1, now
+        while current.ways and drawn < self.samples and not ended and not current.enough(votes, self.samples - drawn):
+            number, before = number + 1, current
             batch = range(drawn, min(self.samples, drawn + self.at_once))
-            yield StepStarted(number=number, action="solve", detail=now.detail(batch))
-            tries = await asyncio.gather(*(now.attempt(run, index) for index in batch), return_exceptions=True)
+            yield StepStarted(number=number, action="solve", detail=current.detail(batch))
+            tries = await asyncio.gather(*(current.attempt(run, index) for index in batch), return_exceptions=True)
             found = [one for one in tries if isinstance(one, Vote)]
             for error in (one for one in tries if isinstance(one, BaseException)):
                 if isinstance(error, Cancelled) or not isinstance(error, SmidgenError):
@@ -102,14 +102,14 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
                 ended = ended or isinstance(error, DeadlineExceeded)
                 if isinstance(error, SandboxUnavailable) and len(self.ways) > 1:
                     run.warn(f"Programs can't be run here, so they have no vote: {error.message}")
-                    now = msgspec.structs.replace(now, program=0.0)
+                    current = msgspec.structs.replace(current, program=0.0)
                 else:
                     failures.append(error)
             for vote in found:
                 yield Verdict(check=vote.way, ok=vote.value is not None, reason=_reason(vote))
             votes += found
             drawn += len(batch)
-            if not found and now is before:
+            if not found and current is before:
                 break  # whatever it is, it meets every try
         if failures and all(vote.value is None for vote in votes):
             raise next((error for error in failures if isinstance(error, DeadlineExceeded)), failures[0])
@@ -118,7 +118,7 @@ class Solving(msgspec.Struct, frozen=True, kw_only=True):
             run.warn(told)
             yield Notice(code="vote_cut", message=told)
         elif failures:
-            run.warn(f"{len(failures)} tries broke off, the first with: {failures[0].message}")
+            run.warn(f"{len(failures)} of {drawn} tries broke off, the first with: {failures[0].message}")
         async with aclosing(self._end(run, votes, "deadline" if ended else "stop")) as events:
             async for event in events:
                 yield event

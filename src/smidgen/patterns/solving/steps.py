@@ -11,7 +11,7 @@ import re
 
 from smidgen.errors import ToolFailed
 from smidgen.patterns.run import Run
-from smidgen.patterns.solving.equation import plainly, result
+from smidgen.patterns.solving.equation import IN_WORDS, plainly, result
 from smidgen.patterns.solving.vote import Vote, surely
 from smidgen.patterns.solving.writing import Drawn, Writer
 from smidgen.patterns.verified.numerals import numbers_in
@@ -26,7 +26,6 @@ _SAID = re.compile(r"\banswer(?:\s+is|\s*:)\s*(.{1,80})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w.])-?\.\d+")
 _MIXED = re.compile(r"(?<![\d.])(\d+)\s*(\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\})")
 _RATIO = re.compile(r"(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)(?![\d/])")
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
 _SCALE = re.compile(r"\b(?:hundred|thousand|million|billion|dozen)s?\b", re.IGNORECASE)
 _CALCULATION = re.compile(r"[-\d\s.,+*/()^]*\d[-\d\s.,+*/()^]*")
 
@@ -72,7 +71,7 @@ def last_number(text: str) -> float | None:
 
 def _boxed(text: str) -> float | None:
     """A number, with or without its unit, or a calculation, of which it is the result."""
-    words = numbers_in(" ".join(_TEXT.sub(r" \1 ", text).split()))
+    words = numbers_in(" ".join(IN_WORDS.sub(r" \1 ", text).split()))
     if len(words) == 1 and _SCALE.search(text):
         return float(words[0])
     mixed = _MIXED.sub(r"(\1+\2)", text.replace("{,}", ","))

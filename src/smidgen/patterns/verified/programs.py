@@ -23,6 +23,7 @@ from smidgen.tools.threads import in_daemon_thread
 LONGEST_REASON = 200
 """Characters of an error that a model is told."""
 MOST_SECONDS = 600
+AS_TESTS = 'Write statements such as "assert add(1, 2) == 3".'
 _EXPLAIN = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+EXPLAIN\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -139,9 +140,9 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidRequest(f"seconds is {self.seconds}; it can be up to {MOST_SECONDS}, and above 0.")
         tree = parsed(f"pass\n\n{self.tests}")  # they stand behind the answer, where not everything may stand
         if isinstance(tree, str):
-            raise InvalidRequest(f"The tests are no Python: {tree}.")
+            raise InvalidRequest(f"The tests are no Python: {tree}.", hint=AS_TESTS)
         if not self.tests.strip():
-            raise InvalidRequest("There are no tests.", hint='Write statements such as "assert add(1, 2) == 3".')
+            raise InvalidRequest("There are no tests.", hint=AS_TESTS)
         if all(isinstance(node, _DEFINING) or _is_text(node) for node in tree.body[1:]):
             raise InvalidRequest("The tests test nothing.", hint="They only define or import: call them, or assert.")
 

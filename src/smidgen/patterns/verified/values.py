@@ -135,7 +135,7 @@ class Date(msgspec.Struct, frozen=True, kw_only=True):
                 raise InvalidRequest(f"{day!r} is no date.", hint="Write it as in 2026-12-25.") from None
         earliest, latest = self._bounds()
         if earliest > latest:
-            raise InvalidRequest(f"No date is from {earliest} on and up to {latest}.")
+            raise InvalidRequest(f"No date is from {earliest} on and up to {latest}.", hint="Let earliest be first.")
 
     def _bounds(self) -> tuple[dt.date, dt.date]:
         return (
@@ -177,7 +177,7 @@ def _bounded(least: float | None, most: float | None) -> None:
     if not all(math.isfinite(bound) for bound in (least, most) if bound is not None):
         raise InvalidRequest("min and max must be finite numbers.", hint="Leave out the one that there isn't.")
     if least is not None and most is not None and least > most:
-        raise InvalidRequest(f"No number is at least {least:g} and at most {most:g}.")
+        raise InvalidRequest(f"No number is at least {least:g} and at most {most:g}.", hint="Let min be less.")
 
 
 def _computed(text: str) -> Any:
